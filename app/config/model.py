@@ -61,7 +61,7 @@ class Timeouts:
 
     client_head: float = 10.0
     client_idle: float = 75.0
-    body_rate: float = 1024.0
+    body_rate: float | None = 1024.0
     connect: float = 1.0
     head: float = 30.0
     upstream_idle: float = 60.0

@@ -1,0 +1,239 @@
+"""The kinds of value a config document is made of, as marshmallow fields.
+
+Each kind knows three things about itself, side by side so that they cannot drift apart: how it is read,
+how its rule reads as the end of a sentence ("must be …"), and how the same rule reads as JSON Schema.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar
+
+from marshmallow import ValidationError, fields
+
+from app.config.origin import split_origin, split_origins
+from app.config.wording import as_duration, shown, suggestion
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+
+# RFC 9110 §5.6.2.
+TCHARS = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+
+
+class Rule(fields.Field[Any]):
+    """A field with a sentence for the docs. `off`: null or "off" mean that there is no limit."""
+
+    kind: ClassVar[str]
+
+    def __init__(
+        self, description: str, *, off: bool = False, null: bool = False, required: bool = False
+    ) -> None:
+        super().__init__(metadata={"description": description}, required=required, allow_none=off or null)
+        self.off = off
+        self.error_messages["required"] = f"is missing, must be {self.allowed}"
+        self.error_messages["null"] = f"got null, must be {self.allowed}"
+
+    @property
+    def allowed(self) -> str:
+        """The rule, as the end of "must be …"."""
+        alternative = (
+            ', or null or "off" for no limit' if self.off else ", or null" if self.allow_none else ""
+        )
+        return self.describe() + alternative
+
+    def describe(self) -> str:
+        raise NotImplementedError
+
+    def read(self, value: Any) -> Any:
+        """The value as the model has it; raises ValueError, with a text if there is more to say."""
+        raise NotImplementedError
+
+    def constraint(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def json_schema(self) -> dict[str, Any]:
+        """The rule as JSON Schema, as far as JSON Schema can say it."""
+        if self.off:
+            return {"anyOf": [self.constraint(), {"enum": [None, "off"]}]}
+        return {"anyOf": [self.constraint(), {"type": "null"}]} if self.allow_none else self.constraint()
+
+    def show(self, value: Any) -> str:
+        return shown(value)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if self.off and value == "off":
+            return None
+        try:
+            return self.read(value)
+        except ValueError as fault:
+            more = f" ({fault})" if str(fault) and not isinstance(fault, UnicodeError) else ""
+            raise ValidationError(f"got {self.show(value)}, must be {self.allowed}{more}") from None
+
+
+class Number(Rule):
+    """A number within bounds, both included. True and false are none."""
+
+    kind = "number"
+
+    def __init__(self, description: str, low: float, high: float, unit: str = "", **options: Any) -> None:
+        self.low, self.high, self.unit = low, high, unit
+        super().__init__(description, **options)
+
+    def describe(self) -> str:
+        return f"a {self.kind} from {self.low:,} to {self.high:,} {self.unit}".rstrip()
+
+    def read(self, value: Any) -> float:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not self.low <= value <= self.high
+        ):
+            raise ValueError
+        return float(value)
+
+    def constraint(self) -> dict[str, Any]:
+        return {"type": "number", "minimum": self.low, "maximum": self.high}
+
+
+class Whole(Number):
+    """A whole number within bounds. 1.0 is one as well: JSON knows no difference."""
+
+    kind = "whole number"
+
+    def read(self, value: Any) -> int:
+        number = super().read(value)
+        if not number.is_integer():
+            raise ValueError
+        return int(value)
+
+    def constraint(self) -> dict[str, Any]:
+        return super().constraint() | {"type": "integer"}
+
+
+class Duration(Number):
+    """Seconds as a number, or a text with its unit: "250ms", "5s", "10m", "2h"."""
+
+    kind = "duration"
+
+    def describe(self) -> str:
+        bounds = f"{as_duration(self.low)} to {as_duration(self.high)}"
+        return f'seconds as a number or a text like "250ms", "5s", "10m" or "2h", from {bounds}'
+
+    def read(self, value: Any) -> float:
+        match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+        return super().read(float(match[1]) * _UNITS[match[2]] if match else value)
+
+    def constraint(self) -> dict[str, Any]:
+        return {"anyOf": [super().constraint(), {"type": "string", "pattern": f"^{_DURATION.pattern}$"}]}
+
+
+class Flag(Rule):
+    """True or false, and nothing that only looks like it."""
+
+    kind = "true or false"
+
+    def describe(self) -> str:
+        return "true or false"
+
+    def read(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError
+        return value
+
+    def constraint(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+class Choice(Rule):
+    """One word of a few."""
+
+    kind = "word"
+
+    def __init__(self, description: str, *words: str, **options: Any) -> None:
+        self.words = words
+        super().__init__(description, **options)
+
+    def describe(self) -> str:
+        return " or ".join((", ".join(f'"{word}"' for word in self.words[:-1]), f'"{self.words[-1]}"'))
+
+    def read(self, value: Any) -> str:
+        if value not in self.words:
+            raise ValueError
+        return str(value)
+
+    def constraint(self) -> dict[str, Any]:
+        return {"enum": list(self.words)}
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs)
+        except ValidationError as fault:
+            raise ValidationError(f"{fault.messages[0]}{suggestion(value, self.words)}") from None
+
+
+class Text(Rule):
+    """A text that fits a pattern. `secret` keeps what was given out of error texts."""
+
+    kind = "text"
+
+    def __init__(
+        self, description: str, pattern: str, rule: str, longest: int, *, secret: bool = False, **options: Any
+    ) -> None:
+        self.pattern, self.rule, self.longest, self.secret = pattern, rule, longest, secret
+        super().__init__(description, **options)
+
+    def describe(self) -> str:
+        return f"{self.rule}, at most {self.longest} bytes"
+
+    def read(self, value: Any) -> str:
+        fits = isinstance(value, str) and re.fullmatch(self.pattern, value)
+        if not fits or len(value.encode()) > self.longest:
+            raise ValueError
+        return str(value)
+
+    def constraint(self) -> dict[str, Any]:
+        return {"type": "string", "maxLength": self.longest, "pattern": f"^{self.pattern}$"}
+
+    def show(self, value: Any) -> str:
+        return "a text" if self.secret and isinstance(value, str) else shown(value)
+
+
+class Address(Rule):
+    """Where a server listens: `http://host[:port]`."""
+
+    kind = "URL"
+
+    def describe(self) -> str:
+        return "http://host or http://host:port"
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError
+        self.check(value)
+        return value
+
+    def check(self, value: str) -> None:
+        split_origin(value)
+
+    def constraint(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^http://[^/?#@\s]+$"}
+
+    def show(self, value: Any) -> str:
+        return "a URL with a user in it" if isinstance(value, str) and "@" in value else shown(value)
+
+
+class Addresses(Address):
+    """Where the config server listens; several addresses are one server's, tried in order."""
+
+    kind = "URLs"
+
+    def describe(self) -> str:
+        return "an http:// or https:// URL without path, or several with commas between"
+
+    def check(self, value: str) -> None:
+        split_origins(value)
+
+    def constraint(self) -> dict[str, Any]:
+        one = r"\s*https?://[^/?#@,\s]+/?\s*"
+        return {"type": "string", "pattern": f"^{one}(?:,{one})*$"}

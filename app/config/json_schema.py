@@ -1,0 +1,57 @@
+"""The config document's rules as JSON Schema, draft 2020-12, for editors and for the config server.
+
+Says what JSON Schema can say; `schema.load` stays the judge, since bounds of texts like "250ms", servers
+named twice and the finer points of hosts are beyond it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from typing import Any
+
+from marshmallow.fields import Field
+
+from app.config.fields import Rule
+from app.config.part import ListOf, Part, Section
+from app.config.schema import Document
+
+
+def json_schema() -> dict[str, Any]:
+    """The whole document's schema, as plain JSON values."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Serin config document"}
+    return head | _part(Document())
+
+
+def default_of(part: Part, name: str) -> Any:
+    """The model's default for a field, as the document writes it; `dataclasses.MISSING` when it has none."""
+    found = next((each for each in fields(part.makes) if each.name == name), None)
+    return MISSING if found is None else found.default
+
+
+def _part(part: Part) -> dict[str, Any]:
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {name: _property(part, name, field) for name, field in part.fields.items()},
+        "additionalProperties": False,
+    }
+    required = [name for name, field in part.fields.items() if field.required]
+    return (
+        schema
+        | ({"required": required} if required else {})
+        | ({"allOf": [dict(part.also)]} if part.also else {})
+    )
+
+
+def _property(part: Part, name: str, field: Field[Any]) -> dict[str, Any]:
+    said = {"description": field.metadata["description"]} | _rule(field)
+    default = default_of(part, name)
+    return said | {"default": default} if isinstance(field, Rule) and default is not MISSING else said
+
+
+def _rule(field: Field[Any]) -> dict[str, Any]:
+    if isinstance(field, ListOf):
+        return {"type": "array", "maxItems": field.longest, "items": _rule(field.inner)}
+    if isinstance(field, Section):
+        part = _part(field.part)
+        return {"anyOf": [part, {"type": "null"}]} if field.allow_none else part
+    return field.json_schema() if isinstance(field, Rule) else {}

@@ -1,0 +1,81 @@
+"""Addresses as the config document writes them: `scheme://host[:port]`, and nothing after.
+
+Stricter than RFC 3986 where laxness only hides a slip: no path, no user, no percent-encoding. Knows the
+grammar of a host, never whether anybody answers there.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import NamedTuple
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+# RFC 1123 §2.1 labels; the underscore is no hostname's, but service names of container networks have it.
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_ORIGIN = re.compile(r"([a-z]+)://(\[[0-9A-Fa-f:.]*\]|[^\[\]:/?#@]*)(?::([0-9]{1,5}))?")
+_LOOKS_LIKE_IPV4 = re.compile(r"(?:.*\.)?[0-9]+\.?")
+
+
+class Origin(NamedTuple):
+    """Where to connect. `host` is lower case and without the brackets of an IPv6 literal."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+def split_origin(url: str, schemes: tuple[str, ...] = ("http",)) -> Origin:
+    """The parts of `url`, its port filled in.
+
+    Raises ValueError with a sentence that never repeats `url`, which may hold a password.
+    """
+    _refuse_extras(url)
+    match = _ORIGIN.fullmatch(url)
+    if match is None:
+        raise ValueError(f"it is not of the form {schemes[0]}://host:port")
+    scheme, host, port = match.groups()
+    if scheme not in schemes:
+        raise ValueError(f"the scheme {scheme}: is not supported here")
+    return Origin(scheme, _host(host), _port(port, scheme))
+
+
+def split_origins(urls: str) -> tuple[str, ...]:
+    """The addresses in a comma-separated list, http or https; raises ValueError when one is none."""
+    found = tuple(url.strip().removesuffix("/") for url in urls.split(","))
+    for url in found:
+        split_origin(url, ("http", "https"))
+    return found
+
+
+def _refuse_extras(url: str) -> None:
+    """Name the commonest slips apart: "not of the form" would leave the reader searching."""
+    if url.startswith("unix:"):
+        raise ValueError("unix: sockets are not supported")
+    rest = url.partition("://")[2]
+    if "@" in rest:
+        raise ValueError("a user or password has no place in it")
+    if any(mark in rest for mark in "/?#"):
+        raise ValueError("it ends after the port: no slash, path or query")
+
+
+def _host(host: str) -> str:
+    try:
+        if host.startswith("["):
+            return str(IPv6Address(host[1:-1]))
+        if _LOOKS_LIKE_IPV4.fullmatch(host):
+            return str(IPv4Address(host))
+    except AddressValueError:
+        raise ValueError("its host is no valid IP address") from None
+    if len(host) > 253 or not _NAME.fullmatch(host):
+        raise ValueError("its host is no valid name or address")
+    return host.lower()
+
+
+def _port(port: str | None, scheme: str) -> int:
+    number = DEFAULT_PORTS[scheme] if port is None else int(port)
+    if not 1 <= number <= 65535:
+        raise ValueError("its port is not from 1 to 65535")
+    return number

@@ -1,0 +1,123 @@
+"""What the objects of a config document have in common: how they are built, nest and tell their faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, ClassVar, cast
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_dump, validates_schema
+from marshmallow.exceptions import SCHEMA
+
+from app.config.wording import shown, suggestion
+
+_MOST_FAULTS = 20
+
+
+class Part(Schema):
+    """One object of the document, read into `makes`. `also`: what JSON Schema can say of no single field."""
+
+    makes: ClassVar[type]
+    also: ClassVar[Mapping[str, Any]] = {}
+
+    class Meta:
+        unknown = EXCLUDE  # refuse_unknown tells more than marshmallow would
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def refuse_unknown(self, data: Any, original: Mapping[str, Any], **_: Any) -> None:
+        known = tuple(self.fields)
+        strangers = [key for key in original if key not in self.fields][:_MOST_FAULTS]
+        if strangers:
+            raise ValidationError(
+                {key: [f"no field is called {shown(key)}{suggestion(key, known)}"] for key in strangers}
+            )
+
+    @post_load
+    def build(self, data: dict[str, Any], **_: Any) -> Any:
+        return self.makes(**data)
+
+
+class OneOf(Part):
+    """A part in which exactly one of `kinds` stands; the key is its kind, the value its name."""
+
+    kinds: ClassVar[tuple[str, ...]]
+
+    @validates_schema(skip_on_field_errors=True)
+    def one_kind(self, data: dict[str, Any], **_: Any) -> None:
+        given = [kind for kind in self.kinds if kind in data]
+        if len(given) != 1:
+            raise ValidationError(f"must have exactly one of {', '.join(self.kinds)}; has {len(given)}")
+
+    @post_load
+    def build(self, data: dict[str, Any], **_: Any) -> Any:
+        kind = next(kind for kind in self.kinds if kind in data)
+        return self.makes(kind=kind, name=data.pop(kind), **data)
+
+    @pre_dump
+    def unfold(self, part: Any, **_: Any) -> dict[str, Any]:
+        rest = {name: getattr(part, name) for name in self.fields if name not in self.kinds}
+        return {part.kind: part.name} | rest
+
+
+class Section(fields.Nested):
+    """An object inside the document."""
+
+    def __init__(
+        self, part: type[Part], description: str, *, null: bool = False, required: bool = False
+    ) -> None:
+        super().__init__(part, metadata={"description": description}, required=required, allow_none=null)
+        self.error_messages |= {
+            "required": "is missing, must be an object",
+            "null": "got null, must be an object",
+        }
+
+    @property
+    def part(self) -> Part:
+        return cast(Part, self.schema)
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Any, partial: Any = None, **kwargs: Any
+    ) -> Any:
+        if not isinstance(value, Mapping):
+            raise ValidationError(f"got {shown(value)}, must be an object")
+        return super()._deserialize(value, attr, data, partial, **kwargs)
+
+
+class ListOf(fields.List[Any]):
+    """A list of objects, at most `longest`; the model has it as a tuple."""
+
+    def __init__(self, part: type[Part], description: str, longest: int, *, required: bool = False) -> None:
+        super().__init__(Section(part, description), metadata={"description": description}, required=required)
+        self.longest = longest
+        rule = f"a list of at most {longest} objects"
+        self.error_messages |= {
+            "required": f"is missing, must be {rule}",
+            "null": f"got null, must be {rule}",
+        }
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        # The length first: a hundred thousand faulty items would take seconds to be told one by one.
+        if not isinstance(value, list) or len(value) > self.longest:
+            given = f"{len(value)} of them" if isinstance(value, list) else shown(value)
+            raise ValidationError(f"got {given}, must be a list of at most {self.longest} objects")
+        return tuple(super()._deserialize(value, attr, data, **kwargs))
+
+
+def flat(messages: Any) -> dict[str, str]:
+    """marshmallow's nested messages by dotted path: `stable.servers[0].url`."""
+    return dict(islice(_walk(messages, ""), _MOST_FAULTS))
+
+
+def _walk(messages: Any, path: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(messages, Mapping):
+        yield path, "; ".join(str(message) for message in messages)
+        return
+    for key, below in messages.items():
+        yield from _walk(below, path if key == SCHEMA else _below(path, key))
+
+
+def _below(path: str, key: Any) -> str:
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    name = key if isinstance(key, str) and key.isprintable() and len(key) <= 60 else shown(key)
+    return f"{path}.{name}" if path else name

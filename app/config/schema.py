@@ -1,0 +1,272 @@
+"""What may stand in a config document: every field, its bounds and its sentence, and nowhere else.
+
+The docs page and the JSON Schema are walked out of these classes; the defaults are the model's. Knows
+nothing of where a document comes from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+from marshmallow import ValidationError, validates_schema
+
+from app.config import strict_json
+from app.config.fields import (
+    TCHARS,
+    Address,
+    Addresses,
+    Choice,
+    Duration,
+    Flag,
+    Number,
+    Text,
+    Whole,
+)
+from app.config.model import (
+    Config,
+    Limits,
+    Override,
+    ServerConfig,
+    StickyConfig,
+    StickyKey,
+    Timeouts,
+    VersionConfig,
+)
+from app.config.origin import split_origin
+from app.config.part import ListOf, OneOf, Part, Section, flat
+from app.config.wording import shown
+from app.errors import InvalidConfig
+
+LARGEST = 512 * 1024
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_KIB, _MIB, _TIB = 2**10, 2**20, 2**40
+
+
+class Kind(NamedTuple):
+    """What the `value` beside one kind of override may be: a pattern and its sentence."""
+
+    pattern: str
+    rule: str
+
+
+_PRINTABLE = r"[^\x00-\x1f\x7f]"
+_PATH = r"""[!-"$->@-~]"""  # printable ASCII but "?" and "#", which end a path (RFC 3986 §3.3)
+KINDS = {
+    "header": Kind(r"[!-~](?:[ -~]*[!-~])?", "printable ASCII without blanks around it"),  # RFC 9110 §5.5
+    "cookie": Kind(
+        r"[!#-+\--:<-\[\]-~]+", "printable ASCII without blanks, quotes, commas, semicolons, backslashes"
+    ),
+    "query": Kind(f"{_PRINTABLE}+", "free of control characters"),
+    "path_prefix": Kind(r"""[!-"$-.0->@-~]+""", "one path segment: printable ASCII without slash, ? and #"),
+}
+
+
+def _token(description: str, *, required: bool = False) -> Text:
+    return Text(
+        description, TCHARS, "a token of RFC 9110: letters, digits, !#$%&'*+-.^_`|~", 256, required=required
+    )
+
+
+class ServerPart(Part):
+    makes = ServerConfig
+
+    url = Address(
+        "Where the server listens. TLS and unix sockets towards servers are not supported.", required=True
+    )
+    weight = Whole(
+        "The server's part of its version's requests, relative to the others; 0: no new requests.", 0, 1000
+    )
+
+
+class VersionPart(Part):
+    makes = VersionConfig
+
+    servers = ListOf(ServerPart, "The version's servers; none twice.", 1000)
+    balance = Choice(
+        "How the next server inside the version is chosen, by weight.",
+        "round_robin",
+        "random",
+        "least_connections",
+    )
+
+    @validates_schema
+    def each_once(self, data: dict[str, Any], **_: Any) -> None:
+        seen: dict[Any, int] = {}
+        for index, server in enumerate(data.get("servers", ())):
+            first = seen.setdefault(split_origin(server.url), index)
+            if first != index:
+                raise ValidationError(
+                    {"servers": {index: {"url": [f"is the same server as servers[{first}]"]}}}
+                )
+
+
+class StableVersionPart(VersionPart):
+    also: ClassVar = {
+        "required": ["servers"],
+        "properties": {
+            "servers": {"contains": {"not": {"required": ["weight"], "properties": {"weight": {"const": 0}}}}}
+        },
+    }
+
+    @validates_schema
+    def serves(self, data: dict[str, Any], **_: Any) -> None:
+        if not any(server.weight for server in data.get("servers", ())):
+            raise ValidationError({"servers": ["must have at least one server with a weight above 0"]})
+
+
+class StickyKeyPart(OneOf):
+    makes = StickyKey
+    kinds = ("header", "cookie")
+    also: ClassVar = {"oneOf": [{"required": ["header"]}, {"required": ["cookie"]}]}
+
+    header = _token("The request header that holds the visitor's identity.")
+    cookie = _token("The cookie that holds the visitor's identity.")
+
+
+class StickyPart(Part):
+    makes = StickyConfig
+
+    cookie = _token("Name of the cookie that carries a visitor's random id; it never names a version.")
+    ttl = Duration("How long a browser keeps that cookie.", 1, 400 * _DAY)
+    key = Section(
+        StickyKeyPart, "Where requests carry an identity of their own, used before our cookie.", null=True
+    )
+
+
+class OverridePart(OneOf):
+    makes = Override
+    kinds = tuple(KINDS)
+    also: ClassVar = {
+        "oneOf": [{"required": [kind]} for kind in KINDS],
+        "allOf": [
+            {"if": {"required": [kind]}, "then": {"properties": {"value": {"pattern": f"^{value.pattern}$"}}}}
+            for kind, value in KINDS.items()
+        ],
+    }
+
+    header = _token("Name of a request header.")
+    cookie = _token("Name of a cookie.")
+    query = Text("Name of a field of the query.", f"{_PRINTABLE}+", "a text without control characters", 256)
+    path_prefix = Text(
+        'A prefix of the path, in whole segments: "/beta" is a prefix of "/beta/x", not of "/betamax".',
+        f"/{_PATH}*",
+        'a path that begins with "/", printable ASCII without ? and #',
+        1024,
+    )
+    value = Text(
+        "The value the header, cookie or query field must have; with path_prefix, the path's next segment. "
+        "Not given: being there is enough. It is never shown in errors, so it may be a secret.",
+        f"{_PRINTABLE}+",
+        "a text without control characters",
+        1024,
+        secret=True,
+        null=True,
+    )
+    version = Choice("The version that gets the request.", "stable", "canary", required=True)
+
+    @validates_schema
+    def value_can_match(self, data: dict[str, Any], **_: Any) -> None:
+        rules = [KINDS[kind] for kind in self.kinds if kind in data]
+        value = data.get("value")
+        if value is not None and any(not re.fullmatch(rule.pattern, value) for rule in rules):
+            raise ValidationError({"value": [f"could never match: must be {rules[0].rule}"]})
+
+
+class TimeoutsPart(Part):
+    makes = Timeouts
+
+    client_head = Duration("From the first byte of a request to the end of its head.", 0.1, 10 * _MINUTE)
+    client_idle = Duration("How long a client's connection may wait for its next request.", 0.1, _HOUR)
+    body_rate = Number(
+        "The least a body must make, either way, measured while it flows.", 1, 2**30, "bytes/s", off=True
+    )
+    connect = Duration("To open a connection to a server.", 0.01, _MINUTE)
+    head = Duration("From the end of a request to the end of the head of its answer.", 0.01, _HOUR)
+    upstream_idle = Duration("How long an unused connection to a server is kept.", 0.1, _HOUR)
+    request = Duration(
+        "For a whole exchange, from the request's head to the answer's last byte.", 0.1, _DAY, off=True
+    )
+
+
+class LimitsPart(Part):
+    makes = Limits
+
+    head_bytes = Whole("A request's head: request line and headers.", _KIB, _MIB, "bytes")
+    target_bytes = Whole("A request's target: path and query.", 256, _MIB, "bytes")
+    headers = Whole("Header fields of a request.", 8, 1000)
+    body_bytes = Whole("A request's body.", 0, _TIB, "bytes", off=True)
+    connections = Whole("Connections of clients at one time, to one instance.", 1, 1_000_000)
+
+
+class Document(Part):
+    makes = Config
+
+    style = Choice(
+        "How the next server is chosen. ratio: the canary gets exactly its share, spread evenly. "
+        "random: each request by chance. hash: by visitor. round_robin: all servers in turn. "
+        "least_connections: the least busy server. The last two do not use the ratio.",
+        "ratio",
+        "random",
+        "hash",
+        "round_robin",
+        "least_connections",
+    )
+    ratio = Number(
+        "The canary's share of requests, or of visitors. Without a canary server it goes to stable.", 0, 1
+    )
+    sticky_sessions = Flag("Whether a visitor stays with one version and one server.")
+    config_server = Addresses(
+        "Where the next versions of this document are read. Adopted once a valid config has been read there. "
+        "null: stay with the present one.",
+        null=True,
+    )
+    update_rate = Duration(
+        "Time between two reads of the config server; a change is in force no later.", 0.05, _HOUR
+    )
+    stable = Section(StableVersionPart, "The version that everybody gets.", required=True)
+    canary = Section(VersionPart, "The version that is tried on a few.")
+    salt = Text(
+        "Draws the visitors who get the canary; a new one draws others.",
+        f"{_PRINTABLE}*",
+        "a text without control characters",
+        64,
+        secret=True,
+    )
+    sticky = Section(StickyPart, "How visitors are known.")
+    overrides = ListOf(
+        OverridePart, "Requests that choose their version themselves; the first that fits holds.", 256
+    )
+    timeouts = Section(TimeoutsPart, "How long things may take.")
+    limits = Section(LimitsPart, "How much a request may weigh.")
+
+
+_DOCUMENT = Document()
+
+
+def load(data: Any) -> Config:
+    """The config that decoded JSON spells; raises InvalidConfig naming every faulty field (20 at most)."""
+    if not isinstance(data, Mapping):
+        raise InvalidConfig({"": f"got {shown(data)}, must be an object"})
+    try:
+        config: Config = _DOCUMENT.load(data)
+    except ValidationError as fault:
+        raise InvalidConfig(flat(fault.messages)) from None
+    return config
+
+
+def parse(raw: bytes) -> Config:
+    """The config in `raw`, JSON of at most 512 KiB; raises InvalidConfig."""
+    if len(raw) > LARGEST:
+        raise InvalidConfig({"": f"got {len(raw):,} bytes, must be at most {LARGEST:,}"})
+    try:
+        data = strict_json.loads(raw)
+    except ValueError as fault:
+        raise InvalidConfig({"": f"is not JSON: {fault}"}) from None
+    return load(data)
+
+
+def dump(config: Config) -> dict[str, Any]:
+    """The whole document, defaults and all: `load(dump(config)) == config`. Durations are seconds."""
+    return dict(_DOCUMENT.dump(config))
