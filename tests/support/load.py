@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from gevent import subprocess
 
@@ -53,7 +53,11 @@ class Load:
         self._result: Result | None = None
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(
@@ -74,10 +78,12 @@ class Load:
 
     def snapshot(self) -> Result:
         """The result so far."""
-        assert self._popen is not None, "not started"
-        self._popen.stdin.write(b"\n")
-        self._popen.stdin.flush()
-        return Result(**json.loads(self._popen.stdout.readline()))
+        _process, questions, answers = self._running()
+        questions.write(b"\n")
+        questions.flush()
+        line = answers.readline()
+        assert line, "the process of the load has died"
+        return Result(**json.loads(line))
 
     def wait_requests(self, count: int, deadline: float = 10.0) -> None:
         """Until so many more requests have ended."""
@@ -87,8 +93,17 @@ class Load:
     def stop(self) -> Result:
         """Lets every client finish its request, then ends; the result. Fine to call again."""
         if self._popen is not None:
-            process, self._popen = self._popen, None
-            with process:  # closes its input, which is the sign to end
-                process.stdin.close()
-                self._result = Result(**json.loads(process.stdout.read()))
+            process, questions, answers = self._running()
+            self._popen = None
+            questions.close()  # the sign to end
+            last = answers.read()
+            answers.close()
+            assert process.wait(timeout=30) == 0, "the process of the load has died"
+            self._result = Result(**json.loads(last))
         return self.result
+
+    def _running(self) -> tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]]:
+        assert self._popen, "not started"
+        assert self._popen.stdin
+        assert self._popen.stdout
+        return self._popen, self._popen.stdin, self._popen.stdout

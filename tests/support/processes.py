@@ -5,6 +5,7 @@ Knows nothing of what runs; `stack` puts Serin together from it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -128,12 +129,12 @@ class Process:
         self._wait(5.0)
 
     def terminate(self, deadline: float = 10.0) -> int:
-        """SIGTERM; the exit code, negative when a signal ended it. AssertionError if it outlives `deadline`."""
+        """SIGTERM; the exit code, negative for a signal. AssertionError if it outlives `deadline`."""
         assert self._popen is not None, "not started"
         self._popen.terminate()
         return self._wait(deadline)
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Any other signal, such as SIGHUP, SIGSTOP or SIGCONT, to it alone."""
         assert self._popen is not None, "not started"
         self._popen.send_signal(number)
@@ -164,10 +165,8 @@ class Process:
         return code
 
     def _signal_group(self, number: signal.Signals) -> None:
-        try:
-            os.killpg(self.pid, number)  # its own group since start_new_session; ours is another
-        except ProcessLookupError:
-            pass  # it and all its children are gone already
+        with contextlib.suppress(ProcessLookupError):  # it and all its children are gone already
+            os.killpg(self.pid, number)
 
 
 def python(module: str, *arguments: str) -> list[str]:

@@ -100,12 +100,14 @@ class RecordingServer:
     @property
     def address(self) -> Address:
         """Where it listens."""
-        return "127.0.0.1", self._server.server_port
+        port = self._server.server_port
+        assert port is not None, "not started"
+        return "127.0.0.1", port
 
     @property
     def url(self) -> str:
         """The address as it stands in a config document."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self.address[1]}"
 
     @property
     def requests(self) -> list[bytes]:
