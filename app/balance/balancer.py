@@ -1,0 +1,142 @@
+"""Names the server for a request: override, then visitor, then style.
+
+It never waits and never looks at a clock. What happens to the request afterwards is not its business.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from app.balance.facts import Facts
+from app.balance.group import Group
+from app.balance.overrides import Overrides
+from app.balance.server import Load, Server
+from app.balance.sticky import Identity, digest, new_visitor, salt_key
+from app.balance.styles import STYLES, Choices, Share
+from app.config.model import Config
+
+
+class Choice(NamedTuple):
+    """Where a request goes. `new_visitor`: an id to set by cookie; `how`: `override`, `sticky`, `style`."""
+
+    server: Server
+    new_visitor: bytes | None
+    how: str
+
+
+class Balancer:
+    """One config's way to choose. Only its rotations move; another config is another Balancer.
+
+    `loads` gives the Load of a URL, the same one at every call. `previous` is the Balancer in force until
+    now: its rotations and the canary's share go on where they stand. It is not kept.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_groups",
+        "_identity",
+        "_key",
+        "_overrides",
+        "_pick",
+        "_place",
+        "_rng",
+        "_share",
+        "_sticky",
+        "_stuck",
+        "_styled",
+        "config",
+        "servers",
+    )
+
+    def __init__(
+        self,
+        config: Config,
+        loads: Callable[[str], Load],
+        rng: random.Random,
+        previous: Balancer | None = None,
+    ) -> None:
+        self.config = config
+        self.servers: tuple[Server, ...] = _servers(config, loads, previous.servers if previous else ())
+        self._rng = rng
+        self._key = salt_key(config.salt)
+        self._identity = Identity(config.sticky)
+        self._overrides = Overrides(config.overrides) if config.overrides else None
+        self._styled = {server: Choice(server, None, "style") for server in self.servers}
+        self._stuck = {server: Choice(server, None, "sticky") for server in self.servers}
+        self._sticky = config.sticky_sessions
+        self._share: Share = previous._share if previous else Share(rng)
+        self._groups: dict[str, Group] = previous._groups if previous else {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take note that the availability of servers has changed. Rotations it does not touch go on."""
+        before, self._groups = self._groups, {}
+        config, group = self.config, partial(self._group, before)
+        live = tuple(server for server in self.servers if server.weight and server.load.available)
+        stable = group("stable", config.stable.balance, _of("stable", live))
+        canary = group("canary", config.canary.balance, _of("canary", live))
+        choices = Choices(
+            stable=stable,
+            canary=canary or stable,
+            everyone=partial(group, "everyone", config.style, live),
+            digest=self._digest,
+            ratio=config.ratio,
+            share=self._share,
+            rng=self._rng,
+        )
+        style = STYLES[config.style](choices)
+        self._pick, self._place = style.pick, style.place
+
+    def choose(self, facts: Facts) -> Choice:
+        """The server for this request.
+
+        Raises BalanceError when no server may take it: what is stable's by ratio, chance or point never goes
+        to the canary instead.
+        """
+        if self._overrides is not None and (server := self._overridden(self._overrides, facts)):
+            return Choice(server, None, "override")
+        if not self._sticky:
+            return self._styled[self._pick(facts)]
+        visitor = self._identity.of(facts)
+        if visitor is not None:
+            return self._stuck[self._place(digest(visitor, self._key))]
+        visitor = new_visitor(self._rng)
+        return Choice(self._place(digest(visitor, self._key)), visitor, "sticky")
+
+    def _overridden(self, overrides: Overrides, facts: Facts) -> Server | None:
+        version = overrides.version(facts)
+        group = self._groups[version] if version else None
+        if not group:
+            return None
+        # Who already has an id keeps a server within the version too; who has none gets none.
+        visitor = self._identity.of(facts) if self._sticky else None
+        return group.pick() if visitor is None else group.place(digest(visitor, self._key))
+
+    def _digest(self, facts: Facts) -> int:
+        return digest(self._identity.of(facts) or facts.client, self._key)
+
+    def _group(self, before: dict[str, Group], name: str, balance: str, servers: tuple[Server, ...]) -> Group:
+        group = before.get(name)
+        if group is None or (group.balance, group.servers) != (balance, servers):
+            group = Group(servers, balance, self._rng)
+        self._groups[name] = group
+        return group
+
+
+def _servers(config: Config, loads: Callable[[str], Load], known: tuple[Server, ...]) -> tuple[Server, ...]:
+    """The config's servers, stable ones first; those known and unchanged are the same objects as before."""
+    before = {(server.url, server.version, server.weight, id(server.load)): server for server in known}
+    servers = []
+    for version, part in (("stable", config.stable), ("canary", config.canary)):
+        for each in part.servers:
+            load = loads(each.url)
+            same = before.get((each.url, version, each.weight, id(load)))
+            servers.append(same or Server(each.url, version, each.weight, load))
+    return tuple(servers)
+
+
+def _of(version: str, servers: tuple[Server, ...]) -> tuple[Server, ...]:
+    return tuple(server for server in servers if server.version == version)
