@@ -1,0 +1,202 @@
+"""The client's side of the config server's contract: read, create, replace and watch one document.
+
+Every call ends within its limit and every failure is a ConfigServerError with a readable sentence. What the
+document says is not looked at. The limits rely on gevent's timers, so sockets must be cooperative ones.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote
+
+from gevent import Timeout
+from requests import ConnectionError as NoConnection
+from requests import ConnectTimeout, RequestException, Response, Session
+from urllib3.exceptions import HTTPError
+
+from app.config.origin import split_origins
+from app.errors import ConfigConflict, ConfigMissing, ConfigServerError
+
+ABSENT = "0"  # the ETag of a key that has no document
+LARGEST_ANSWER = 2**20
+_STRONG_ETAG = re.compile(r'"([!#-~]+)"')  # RFC 9110 §8.8.3
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A config document as stored. `etag` has no quotes; it and `revision` are None for a local file."""
+
+    raw: bytes
+    etag: str | None
+    revision: int | None
+    url: str
+
+
+class _Answer(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class ConfigClient:
+    """One document on a config server of one or more addresses, tried in order from the one that last worked.
+
+    `limit`: seconds for one call over all addresses, not counting the wait of a watch. Raises ValueError
+    when `urls` is not a comma-separated list of addresses. Redirects and the environment's proxies are not
+    followed: a config comes from where it is said to come from.
+    """
+
+    def __init__(
+        self,
+        urls: str,
+        key: str,
+        token: str | None = None,
+        *,
+        limit: float = 2.0,
+        new_session: Callable[[], Session] = Session,
+    ) -> None:
+        self.urls = split_origins(urls)
+        self._path = f"/v1/kv/{quote(key, safe='/~')}"
+        self._limit = limit / len(self.urls)
+        self._first = 0
+        # A watch holds its connection for most of the time: it gets a session of its own.
+        self._session, self._watch_session = (_prepared(new_session(), token) for _ in range(2))
+
+    def read(self, etag: str | None = None) -> Document | None:
+        """The document, or None when its ETag still is `etag`; raises ConfigMissing when there is none."""
+        return self._try_each(lambda url: self._get(self._session, url, self._limit, etag))
+
+    def watch(self, etag: str | None, wait: float) -> Document | None:
+        """As `read`, but answered once the ETag differs from `etag`, None after `wait` seconds (60 at most).
+
+        `ABSENT` as `etag` awaits the document's creation.
+        """
+        limit = wait + self._limit
+        return self._try_each(lambda url: self._get(self._watch_session, url, limit, etag, wait=wait))
+
+    def create(self, raw: bytes) -> Document:
+        """Store the first document; raises ConfigConflict when there already is one."""
+        return self._try_each(lambda url: self._put(url, raw, {"If-None-Match": "*"}))
+
+    def replace(self, raw: bytes, etag: str) -> Document:
+        """Store a document in place of the one with `etag`; raises ConfigConflict when that is no longer it.
+
+        After a failure the write may have happened all the same: read before trying again.
+        """
+        return self._try_each(lambda url: self._put(url, raw, {"If-Match": f'"{etag}"'}))
+
+    def close(self) -> None:
+        self._session.close()
+        self._watch_session.close()
+
+    def _try_each(self, call: Callable[[str], T]) -> T:
+        faults = []
+        for index in range(self._first, self._first + len(self.urls)):
+            number = index % len(self.urls)
+            try:
+                found = call(self.urls[number])
+            except (ConfigMissing, ConfigConflict):
+                self._first = number
+                raise
+            except ConfigServerError as fault:
+                faults.append(f"{self.urls[number]} {fault}")
+            else:
+                self._first = number
+                return found
+        raise ConfigServerError("; ".join(faults))
+
+    def _get(
+        self, session: Session, url: str, limit: float, etag: str | None, **query: float
+    ) -> Document | None:
+        headers = {} if etag is None else {"If-None-Match": f'"{etag}"'}
+        answer = self._exchange(session, "GET", url, limit, headers=headers, params=query)
+        if answer.status == 304:
+            return None
+        if answer.status == 404 and _etag(answer) == ABSENT:
+            raise ConfigMissing(f"{url} has no document under this key")
+        if answer.status != 200:
+            raise ConfigServerError(_refusal(answer))
+        return Document(answer.body, _etag(answer), _revision(answer), url)
+
+    def _put(self, url: str, raw: bytes, condition: dict[str, str]) -> Document:
+        headers = condition | {"Content-Type": "application/json"}
+        answer = self._exchange(self._session, "PUT", url, self._limit, headers=headers, data=raw)
+        if answer.status == 412:
+            raise ConfigConflict(f"{url} holds another document", _etag(answer))
+        if answer.status not in {200, 201}:
+            raise ConfigServerError(_refusal(answer))
+        return Document(raw, _etag(answer), _revision(answer), url)
+
+    def _exchange(self, session: Session, method: str, url: str, limit: float, **options: Any) -> _Answer:
+        # The whole exchange has one limit: requests' own begins anew with every byte that trickles in.
+        timer = Timeout.start_new(limit)
+        try:
+            with session.request(
+                method,
+                url + self._path,
+                timeout=(self._limit, limit),
+                stream=True,
+                allow_redirects=False,
+                **options,
+            ) as response:
+                return _Answer(response.status_code, response.headers, _body(response))
+        except Timeout as expired:
+            if expired is not timer:
+                raise
+            raise ConfigServerError(f"did not answer within {limit:g} s") from None
+        except (RequestException, HTTPError, OSError) as fault:
+            raise ConfigServerError(_reason(fault)) from fault
+        finally:
+            timer.close()
+
+
+def _prepared(session: Session, token: str | None) -> Session:
+    session.trust_env = False
+    session.headers["Accept-Encoding"] = "identity"
+    if token:
+        session.headers["Authorization"] = f"Bearer {token}"
+    return session
+
+
+def _body(response: Response) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_content(2**16):
+        body += chunk
+        if len(body) > LARGEST_ANSWER:
+            raise ConfigServerError(f"sends more than {LARGEST_ANSWER:,} bytes")
+    return bytes(body)
+
+
+def _reason(fault: Exception) -> str:
+    if isinstance(fault, NoConnection | ConnectTimeout):
+        return "cannot be reached, or broke off"
+    return f"gave an answer that cannot be read ({type(fault).__name__})"
+
+
+def _etag(answer: _Answer) -> str:
+    match = _STRONG_ETAG.fullmatch(answer.headers.get("ETag", ""))
+    if match is None:
+        raise ConfigServerError(f"answered {answer.status} without a strong ETag: no config server?")
+    return match[1]
+
+
+def _revision(answer: _Answer) -> int:
+    text = answer.headers.get("X-Revision", "")
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise ConfigServerError(f"answered {answer.status} without X-Revision: no config server?")
+    return int(text)
+
+
+def _refusal(answer: _Answer) -> str:
+    """The status, and the detail of a problem (RFC 9457) if there is one."""
+    try:
+        problem = json.loads(answer.body)
+        detail = problem.get("detail") or problem.get("title")
+    except (ValueError, AttributeError, RecursionError):
+        detail = None
+    return f"answered {answer.status}{f': {detail[:200]!r}' if isinstance(detail, str) else ''}"

@@ -1,0 +1,106 @@
+"""The last good config on disk, for a start while the config server is away.
+
+Written whole or not at all. A disk that is slow or full holds up nobody: the newest document waits its turn,
+and a write that failed is tried again when the document is offered again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+import gevent
+from gevent import Greenlet
+
+from app.config.client import Document
+
+log = logging.getLogger(__name__)
+
+
+class LastGood:
+    """One document's file in `state_dir`; several processes may share it."""
+
+    def __init__(self, state_dir: Path, key: str) -> None:
+        self.path = state_dir / f"last-good-{quote(key, safe='')}.json"
+        self._saved: Document | None = None
+        self._unsaved: Document | None = None
+        self._saver: Greenlet[[], None] | None = None
+        self._failing = False
+
+    def read(self) -> Document | None:
+        """What was kept, or None; a file that cannot be read is logged and counts as none."""
+        try:
+            kept = json.loads(self.path.read_bytes())
+            return Document(kept["document"].encode(), kept["etag"], kept["revision"], kept["url"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+            log.warning("last good config %s cannot be read: %s", self.path, fault)
+            return None
+
+    def keep(self, document: Document) -> None:
+        """Have `document` written soon, unless it is what was last written."""
+        self._unsaved = None if document == self._saved else document
+        if self._unsaved and not self._saver:
+            self._saver = gevent.spawn(self._save)
+
+    def flush(self, timeout: float) -> None:
+        """Wait until what was to be kept is written, `timeout` seconds at most."""
+        if self._saver:
+            self._saver.join(timeout)
+
+    def _save(self) -> None:
+        while self._unsaved:
+            document, self._unsaved = self._unsaved, None
+            # fsync can take long: not in the hub's thread.
+            fault = gevent.get_hub().threadpool.apply(_write, (self.path, document))
+            if fault is None:
+                self._saved = document
+            elif not self._failing:
+                log.warning("last good config cannot be written: %s", fault)
+            self._failing = fault is not None
+
+
+def _write(path: Path, document: Document) -> OSError | None:
+    """Runs in a native thread: no logging, no gevent; hence the error as a value."""
+    envelope = {
+        "etag": document.etag,
+        "revision": document.revision,
+        "url": document.url,
+        "document": document.raw.decode(),
+    }
+    try:
+        _replace(path, json.dumps(envelope, indent=1).encode())
+    except OSError as fault:
+        return fault
+    return None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except OSError:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
+    _sync_directory(path.parent)
+
+
+def _sync_directory(directory: Path) -> None:
+    """A rename is durable only once its directory is."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
