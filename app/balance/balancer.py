@@ -35,7 +35,6 @@ class Balancer:
     """
 
     __slots__ = (
-        "__weakref__",
         "_groups",
         "_identity",
         "_key",

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from app.balance.balancer import Balancer
+from app.balance.server import Load
 from app.balance.styles import STYLES
 from app.config.model import Config, Override
 from tests.balance.helpers import (
@@ -125,10 +126,12 @@ def test_the_share_is_exact_over_changes_of_the_ratio_and_the_style() -> None:
 
 
 def test_a_share_goes_on_after_another_style() -> None:
-    styles = [config(ratio=0.1, style=style) for style in ("ratio", "round_robin") * 200]
-    ours = 400 - reloads(styles).total() // 2
-    canary = versions(reloads(styles))["canary"] - ours // 2
-    assert abs(canary - ours * 0.1) <= 2
+    ours, other, canary = config(ratio=0.1), config(style="round_robin"), 0
+    fleet = balancer(ours)
+    for _ in range(200):
+        fleet = balancer(ours, previous=balancer(other, previous=fleet))
+        canary += fleet.choose(ANYONE).server.version == "canary"
+    assert abs(canary - 20) <= 1
 
 
 @pytest.mark.parametrize("balance", ["round_robin", "least_connections"])
@@ -177,14 +180,23 @@ def test_a_load_that_was_forgotten_is_not_kept_alive_by_the_rotation() -> None:
     assert other.choose(ANYONE).server.load is fresh["http://stable-0"]
 
 
-def test_the_previous_balancer_and_servers_that_left_are_let_go() -> None:
-    one = balancer(config(style="round_robin"))
-    other = balancer(config((), (), style="ratio"), previous=one)
-    gone = [weakref.ref(one), weakref.ref(one.servers[0].load)]
+class WatchedBalancer(Balancer):
+    __slots__ = ("__weakref__",)
+
+
+class WatchedLoad(Load):
+    __slots__ = ("__weakref__",)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_previous_balancer_and_its_servers_are_let_go(style: str) -> None:
+    one = WatchedBalancer(config(style=style), lambda _: WatchedLoad(), random.Random(1))
+    gone = [weakref.ref(one), *(weakref.ref(server.load) for server in one.servers)]
+    two = balancer(config(), previous=one)
     del one
     gc.collect()
-    assert [ref() for ref in gone] == [None, None]
-    assert other.servers == ()
+    assert [ref() for ref in gone] == [None] * 3
+    assert two.choose(ANYONE)
 
 
 def test_choosing_asks_nothing_about_availability() -> None:
