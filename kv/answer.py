@@ -1,0 +1,107 @@
+"""What the server has, as HTTP answers: documents, lists, histories and the outcome of writes. Decides nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from werkzeug.http import http_date
+from werkzeug.wrappers import Response
+
+from kv.model import Item, Result, Version, etag_of
+
+_JSON = "application/json"
+
+
+def document(item: Item) -> Response:
+    """The bytes as they were sent."""
+    response = Response(item.value, content_type=_JSON)
+    return _describe(response, item.version)
+
+
+def listing(revision: int, items: Sequence[Item], more: bool, values: bool) -> Response:
+    """One page of a prefix; the stored bytes go in as they are, they are JSON already."""
+    members = b", ".join(_entry(item, values) for item in items)
+    following = json.dumps(items[-1].key if more else None).encode()
+    body = b'{"revision": %d, "items": [%b], "next": %b}\n' % (revision, members, following)
+    response = Response(body, content_type=_JSON)
+    response.set_etag(etag_of(revision, body))
+    response.headers["X-Revision"] = str(revision)
+    return response
+
+
+def history(key: str, versions: Sequence[Version]) -> Response:
+    """Newest first."""
+    return _json({"key": key, "versions": [_told(version) for version in versions]})
+
+
+def written(result: Result) -> Response:
+    """The outcome of a write, with the headers a read would now have."""
+    version = result.item.version
+    response = _json(
+        {
+            "key": result.item.key,
+            "revision": version.revision,
+            "etag": version.etag,
+            "version": version.number,
+            "changed": result.changed,
+            "modified": _time(version.meta.modified),
+        },
+        201 if result.created else 200,
+    )
+    return _describe(response, version)
+
+
+def health(status: str, code: int = 200) -> Response:
+    return _json({"status": status}, code)
+
+
+def unchanged(etag: str) -> Response:
+    """304: the client has it."""
+    response = Response(status=304)
+    response.set_etag(etag)
+    return response
+
+
+def _describe(response: Response, version: Version) -> Response:
+    response.set_etag(version.etag)
+    response.headers["X-Revision"] = str(version.revision)
+    response.headers["Last-Modified"] = http_date(version.meta.modified)
+    return response
+
+
+def _entry(item: Item, with_value: bool) -> bytes:
+    version = item.version
+    told = {
+        "key": item.key,
+        "revision": version.revision,
+        "etag": version.etag,
+        "size": version.size,
+        "modified": _time(version.meta.modified),
+    }
+    head = json.dumps(told).encode()
+    return head[:-1] + b', "value": ' + item.value.strip() + b"}" if with_value else head
+
+
+def _told(version: Version) -> dict[str, Any]:
+    return {
+        "revision": version.revision,
+        "version": version.number,
+        "etag": version.etag,
+        "modified": _time(version.meta.modified),
+        "author": version.meta.author,
+        "note": version.meta.note,
+        "size": version.size,
+        "deleted": version.deleted,
+    }
+
+
+def _time(seconds: float) -> str:
+    """RFC 3339, in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _json(value: Any, status: int = 200) -> Response:
+    return Response(json.dumps(value) + "\n", status, content_type=_JSON)

@@ -1,0 +1,182 @@
+"""What a request asks for: its parameters, conditions, body and signature, checked and as values.
+
+Everything raised here is a KvError that says what would have been allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from werkzeug.datastructures import ETags
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
+from werkzeug.http import parse_etags
+from werkzeug.wrappers import Request
+
+from kv.engine.base import Limits
+from kv.errors import BadRequest, LengthRequired, TooLarge, UnsupportedMediaType
+from kv.model import NO_ETAG, Condition, Meta, check_key
+
+MAX_BODY = Limits().value_bytes
+MAX_WAIT = 60.0
+PAGE = 1_000
+HISTORY = 100
+PATCH_TYPES = ("application/merge-patch+json", "application/json")
+# curl -d says it sends a form; who sends no type at all means the default too.
+_MERGE_TYPES = frozenset({*PATCH_TYPES, "application/x-www-form-urlencoded", ""})
+_AUTHOR_BYTES, _NOTE_BYTES = 256, 1024
+
+
+class Asked(Request):
+    """A request whose body is read only up to the limit, and never as a form."""
+
+    max_content_length = MAX_BODY + 1  # one more: Werkzeug cuts a chunked body off there without a word
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        raise ValueError(text)
+    return min(float(text), MAX_WAIT)
+
+
+def _revision(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise ValueError(text)
+    return int(text)
+
+
+def _count(most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        number = min(_revision(text), most)
+        if number < 1:
+            raise ValueError(text)
+        return number
+
+    return read
+
+
+def _flag(text: str) -> bool:
+    return {"": True, "1": True, "true": True, "0": False, "false": False}[text]
+
+
+_PARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "wait": (_seconds, f"seconds, at most {MAX_WAIT:.0f}"),
+    "rev": (_revision, "a revision"),
+    "from": (_revision, "a revision"),
+    "history": (_count(HISTORY), "a number of versions from 1"),
+    "limit": (_count(PAGE), "a number of keys from 1"),
+    "after": (check_key, "a key"),
+    "values": (_flag, "nothing, true or false"),
+}
+
+
+def parameters(request: Request, *allowed: str) -> dict[str, Any]:
+    """The query's parameters as values. Raises BadRequest for any that is not allowed, malformed or repeated."""
+    values: dict[str, Any] = {}
+    for name, texts in request.args.lists():
+        if name not in allowed or len(texts) > 1:
+            raise BadRequest(_allowed(name, allowed))
+        read, meaning = _PARAMETERS[name]
+        try:
+            values[name] = read(texts[0])
+        except (ValueError, KeyError):
+            raise BadRequest(f"{name} is {meaning}") from None
+    return values
+
+
+def _allowed(name: str, allowed: tuple[str, ...]) -> str:
+    if name in allowed:
+        return f"{name} may be given once"
+    listed = "; ".join(f"{known}: {_PARAMETERS[known][1]}" for known in allowed)
+    return f"unknown parameter here; known are {listed}" if listed else "no parameters are known here"
+
+
+def alone(values: Mapping[str, Any], *exclusive: str) -> None:
+    """Raises BadRequest if two of `exclusive` were given."""
+    given = [name for name in exclusive if name in values]
+    if len(given) > 1:
+        raise BadRequest(f"{' and '.join(given)} cannot be combined")
+
+
+def conditions(request: Request, key: str) -> list[Condition]:
+    """If-Match (compared strongly) and If-None-Match (weakly): RFC 9110, sections 13.1.1 and 13.1.2."""
+    found = []
+    required, excluded = _etags(request, "If-Match"), _etags(request, "If-None-Match")
+    if required is not None:
+        strong = frozenset(required.as_set())
+        found.append(Condition(key, None if required.star_tag else strong))
+    if excluded is not None:
+        either = frozenset(excluded.as_set(include_weak=True))
+        found.append(Condition(key, None if excluded.star_tag else either, wanted=False))
+    return found
+
+
+def is_known(request: Request) -> Callable[[str], bool]:
+    """Whether the client says, in If-None-Match, that it has what carries this ETag."""
+    etags = _etags(request, "If-None-Match")
+    if etags is None:
+        return lambda _: False
+    if etags.star_tag:
+        return lambda etag: etag != NO_ETAG
+    return etags.contains_weak
+
+
+def _etags(request: Request, header: str) -> ETags | None:
+    text = request.headers.get(header)
+    if text is None:
+        return None
+    etags = parse_etags(text)
+    if not etags:
+        # An empty variable in a script must not turn a conditional write into an unconditional one.
+        raise BadRequest(f"{header} holds no ETag")
+    return etags
+
+
+def body(request: Request) -> bytes:
+    """The bytes sent. Raises LengthRequired, TooLarge, UnsupportedMediaType or BadRequest (it ended early)."""
+    if request.mimetype.startswith("multipart/"):
+        raise UnsupportedMediaType("send the JSON document itself, not a multipart form")
+    if request.content_length is None and "Transfer-Encoding" not in request.headers:
+        raise LengthRequired("the body is the JSON document; there is none")
+    return _read(request)
+
+
+def no_body(request: Request) -> None:
+    """Raises BadRequest if there is one."""
+    if _read(request):
+        raise BadRequest("this request takes no body")
+
+
+def _read(request: Request) -> bytes:
+    try:
+        data = request.get_data(cache=False, parse_form_data=False)
+    except ClientDisconnected:
+        raise BadRequest("the body ended early, is malformed or came too slowly") from None
+    except RequestEntityTooLarge:
+        data = None
+    if data is None or len(data) > MAX_BODY:
+        raise TooLarge(f"a body may have {MAX_BODY} bytes")
+    return data
+
+
+def check_patch_type(request: Request) -> None:
+    """Raises UnsupportedMediaType unless the body is to be read as a merge patch."""
+    if request.mimetype not in _MERGE_TYPES:
+        listed = ", ".join(PATCH_TYPES)
+        raise UnsupportedMediaType(f"a patch is one of {listed}", headers={"Accept-Patch": listed})
+
+
+def meta(request: Request) -> Meta:
+    """X-Author and X-Note, kept in the history."""
+    return Meta(_told(request, "X-Author", _AUTHOR_BYTES), _told(request, "X-Note", _NOTE_BYTES))
+
+
+def _told(request: Request, header: str, limit: int) -> str:
+    raw = request.headers.get(header, "").encode("latin-1")
+    if len(raw) > limit:
+        raise BadRequest(f"{header} may have {limit} bytes")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

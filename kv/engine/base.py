@@ -1,0 +1,63 @@
+"""What the config server asks of whatever holds its data. The contract suite in tests/kv holds every engine to it.
+
+A commit is atomic and has one revision; revisions grow; what is acknowledged or visible is durable; `get` and
+`commit` are linearizable; the last versions of every key are kept; the feed is in order and without gaps, or says
+Reset. An outcome that is not known is Unknown, never a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kv.model import Commit, Condition, Event, Item, Meta, Operation, Version
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`value_bytes` a value, `keys` known to the store (deleted ones with a history included), `versions` a key."""
+
+    value_bytes: int = 512 * 1024
+    keys: int = 10_000
+    versions: int = 100
+
+
+class Engine(Protocol):
+    """Methods may switch greenlets; all but `feed` are called from any greenlet, `feed` from one."""
+
+    def open(self) -> int:
+        """Take exclusive hold of the data; the store's revision. Raises CannotStart."""
+
+    def get(self, key: str, revision: int | None = None) -> Item | None:
+        """The live item, or the version written at exactly `revision`, which may be a deletion.
+
+        Raises Gone for a revision older than what is kept.
+        """
+
+    def scan(self, prefix: str, after: str, limit: int) -> tuple[int, list[Item]]:
+        """Live items under `prefix` with keys above `after`, by key, at most `limit`, of one moment.
+
+        The number is the newest revision known to have touched a key under `prefix`, deletions included.
+        """
+
+    def commit(self, conditions: Sequence[Condition], operations: Sequence[Operation], meta: Meta) -> Commit:
+        """All operations, or none: each key at most once.
+
+        Raises Conflict, NotFound (merge or deletion of nothing), TooLarge, Full, Unavailable, Unknown.
+        """
+
+    def history(self, key: str, limit: int) -> list[Version]:
+        """Newest first; empty for a key never written."""
+
+    def feed(self) -> Iterator[Event]:
+        """Every commit that changed something, in order, from `open` on; ends at `close`.
+
+        Raises Unavailable when the engine has broken down and the process has to start again.
+        """
+
+    def status(self) -> dict[str, Any]:
+        """What an operator would ask: at least `engine` and `revision`."""
+
+    def close(self) -> None:
+        """Let go of the data; what was accepted before is finished."""

@@ -1,0 +1,79 @@
+"""What a commit comes to: the rules every engine shares, as one pure function over a Draft."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kv import document
+from kv.engine.base import Limits
+from kv.engine.mirror import Draft
+from kv.errors import BadRequest, Conflict, NotFound, TooLarge
+from kv.model import (
+    NO_ETAG,
+    Commit,
+    Condition,
+    Item,
+    Merge,
+    Meta,
+    Operation,
+    Put,
+    Result,
+    make_item,
+)
+
+
+def plan(
+    draft: Draft, conditions: Sequence[Condition], operations: Sequence[Operation], meta: Meta, limits: Limits
+) -> Commit:
+    """The commit that `operations` make, added to `draft`; on any error `draft` is as before.
+
+    Raises what Engine.commit does, but Unavailable and Unknown.
+    """
+    for condition in conditions:
+        _check(condition, draft)
+    keys = _distinct(operations)
+    before = [draft.newest(key) for key in keys]
+    revision = draft.revision + 1
+    results = tuple(
+        _result(operation, old, revision, meta, limits)
+        for operation, old in zip(operations, before, strict=True)
+    )
+    if not any(result.changed for result in results):
+        return Commit(draft.revision, results)
+    commit = Commit(revision, results, draft.make_room(before.count(None), limits.keys, keys))
+    draft.add(commit)
+    return commit
+
+
+def _check(condition: Condition, draft: Draft) -> None:
+    newest = draft.newest(condition.key)
+    etag = newest.version.etag if newest else NO_ETAG
+    if not condition.holds(etag):
+        raise Conflict("the key is not in the state the request requires", key=condition.key, etag=etag)
+
+
+def _distinct(operations: Sequence[Operation]) -> list[str]:
+    keys = [operation.key for operation in operations]
+    if len(set(keys)) < len(keys):
+        raise BadRequest("a commit may name each key once")
+    return keys
+
+
+def _result(operation: Operation, old: Item | None, revision: int, meta: Meta, limits: Limits) -> Result:
+    live = old if old is not None and old.live else None
+    value = _value(operation, live)
+    if value is not None and len(value) > limits.value_bytes:
+        raise TooLarge(f"a value may have {limits.value_bytes} bytes", key=operation.key)
+    if live is not None and value == live.value:
+        return Result(live, changed=False)
+    number = old.version.number + 1 if old else 1
+    return Result(make_item(operation.key, value, number, revision, meta), changed=True, created=live is None)
+
+
+def _value(operation: Operation, live: Item | None) -> bytes | None:
+    """The bytes to store; None deletes."""
+    if isinstance(operation, Put):
+        return operation.value
+    if live is None:
+        raise NotFound("there is nothing under this key", key=operation.key, etag=NO_ETAG)
+    return document.merge_bytes(live.value, operation.patch) if isinstance(operation, Merge) else None

@@ -1,0 +1,197 @@
+"""The embedded engine: one SQLite file, one process, every acknowledged write on the disk.
+
+Reads of what is current come from memory. Writes queue up; a committer greenlet takes what is waiting, weighs each
+in turn and makes them durable in one transaction (group commit), in the one native thread that touches the file.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from gevent import Greenlet
+from gevent.event import AsyncResult
+from gevent.queue import Empty, Queue
+from gevent.threadpool import ThreadPool
+
+from kv.engine.base import Limits
+from kv.engine.mirror import Draft, Mirror
+from kv.engine.plan import plan
+from kv.engine.sqlite_file import Connect, FileLock, SqliteFile, connect
+from kv.errors import CannotStart, Full, KvError, Unavailable, Unknown
+from kv.model import Commit, Condition, Event, Item, Meta, Operation, Version
+
+log = logging.getLogger(__name__)
+
+BATCH = 128
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """One caller's commit, waiting for its outcome."""
+
+    conditions: Sequence[Condition]
+    operations: Sequence[Operation]
+    meta: Meta
+    outcome: AsyncResult[Commit]
+
+
+class SqliteEngine:
+    """See Engine. `connect` makes the connection; it is called in the native thread."""
+
+    def __init__(self, path: Path, limits: Limits | None = None, *, connect: Connect = connect) -> None:
+        self._path = path
+        self._limits = limits or Limits()
+        self._file = SqliteFile(path, self._limits.versions, connect)
+        self._lock = FileLock(path.with_name(path.name + ".lock"))
+        self._mirror = Mirror()
+        self._writes: Queue[_Write | None] = Queue()
+        self._feed: Queue[Event | KvError | None] = Queue()
+        self._accepting = False
+        self._broken: Unavailable | None = None
+        self._pool: ThreadPool | None = None
+        self._committer: Greenlet | None = None
+
+    def open(self) -> int:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except OSError as error:
+            raise CannotStart(f"{self._path} cannot be used: {error.strerror}") from error
+        self._pool = ThreadPool(1)
+        try:
+            self._mirror = Mirror(self._in_thread(self._file.open))
+        except KvError:
+            self._release()
+            raise
+        self._accepting = True
+        self._committer = Greenlet.spawn(self._run)
+        return self._mirror.revision
+
+    def get(self, key: str, revision: int | None = None) -> Item | None:
+        if revision is None:
+            return self._mirror.get(key)
+        newest = self._mirror.newest(key)
+        if newest is not None and newest.version.revision == revision:
+            return newest
+        return self._in_thread(self._file.version_at, key, revision)
+
+    def scan(self, prefix: str, after: str, limit: int) -> tuple[int, list[Item]]:
+        return self._mirror.scan(prefix, after, limit)
+
+    def history(self, key: str, limit: int) -> list[Version]:
+        return self._in_thread(self._file.history, key, limit)
+
+    def commit(self, conditions: Sequence[Condition], operations: Sequence[Operation], meta: Meta) -> Commit:
+        if not self._accepting:
+            raise Unavailable("the store is closed")
+        write = _Write(conditions, operations, meta, AsyncResult())
+        self._writes.put(write)
+        commit: Commit = write.outcome.get()
+        return commit
+
+    def feed(self) -> Iterator[Event]:
+        while (event := self._feed.get()) is not None:
+            if isinstance(event, KvError):
+                raise event
+            yield event
+
+    def status(self) -> dict[str, Any]:
+        return {"engine": "sqlite", "revision": self._mirror.revision, "file": str(self._path)}
+
+    def close(self) -> None:
+        if self._committer is not None:
+            self._accepting = False
+            self._writes.put(None)
+            self._committer.join()
+            self._committer = None
+            self._release()
+            self._feed.put(None)
+
+    def _release(self) -> None:
+        self._in_thread(self._file.close)
+        if self._pool is not None:
+            self._pool.kill()
+            self._pool = None
+        self._lock.release()
+
+    def _in_thread(self, call: Callable[..., _T], *arguments: object) -> _T:
+        if self._pool is None:
+            raise Unavailable("the store is not open")
+        value: _T = self._pool.apply(call, arguments)
+        return value
+
+    # The committer
+
+    def _run(self) -> None:
+        while batch := self._take():
+            try:
+                self._commit(batch)
+            except Exception as error:  # noqa: BLE001  whatever it was: the file is no longer known
+                self._break_down(batch, error)
+
+    def _take(self) -> list[_Write]:
+        """What is waiting, at least one; empty when the end has come and everything before it is done."""
+        batch: list[_Write] = []
+        write = self._writes.get()
+        while write is not None:
+            batch.append(write)
+            if len(batch) == BATCH:
+                return batch
+            try:
+                write = self._writes.get_nowait()
+            except Empty:
+                return batch
+        if batch:
+            self._writes.put(None)
+        return batch
+
+    def _commit(self, batch: list[_Write]) -> None:
+        draft = Draft(self._mirror)
+        outcomes = [self._weigh(write, draft) for write in batch]
+        changing = [commit for commit in outcomes if isinstance(commit, Commit) and commit.changes]
+        try:
+            self._make_durable(changing)
+        except (Full, Unavailable) as error:
+            # An outcome weighed against a write that failed is worth nothing either.
+            outcomes = [error] * len(batch)
+        else:
+            self._publish(changing)
+        for write, outcome in zip(batch, outcomes, strict=True):
+            _answer(write, outcome)
+
+    def _weigh(self, write: _Write, draft: Draft) -> Commit | Exception:
+        if self._broken is not None:
+            return self._broken
+        try:
+            return plan(draft, write.conditions, write.operations, write.meta, self._limits)
+        except Exception as error:  # noqa: BLE001  one caller's, not the batch's
+            return error
+
+    def _publish(self, commits: list[Commit]) -> None:
+        for commit in commits:
+            self._mirror.apply(commit)
+            self._feed.put(commit)
+
+    def _make_durable(self, commits: list[Commit]) -> None:
+        if commits:
+            self._in_thread(self._file.write, commits)
+
+    def _break_down(self, batch: list[_Write], error: Exception) -> None:
+        log.critical("the store at %s failed and has to be read again: %s", self._path, error)
+        self._broken = Unavailable("the store failed; the server has to start again")
+        unknown = Unknown("the disk failed during this write; it may have happened")
+        for write in batch:
+            _answer(write, unknown)
+        self._feed.put(self._broken)
+
+
+def _answer(write: _Write, outcome: Commit | Exception) -> None:
+    if isinstance(outcome, Commit):
+        write.outcome.set(outcome)
+    else:
+        write.outcome.set_exception(outcome)

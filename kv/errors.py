@@ -1,0 +1,123 @@
+"""Every way the config server says no: a code and a human sentence. `problem` turns codes into HTTP statuses.
+
+`members` are what helps the client further (`key`, `etag`, `errors`), `headers` what HTTP wants beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class KvError(Exception):
+    """Root of the family. `code` is a stable word, `detail` one sentence for a human."""
+
+    code = "internal"
+
+    def __init__(self, detail: str, *, headers: Mapping[str, str] | None = None, **members: Any) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.members = members
+
+
+class BadRequest(KvError):
+    """A parameter, a header or a combination that has no meaning."""
+
+    code = "bad-request"
+
+
+class BadKey(KvError):
+    """Not a key (or prefix) of the grammar in `model`."""
+
+    code = "bad-key"
+
+
+class BadDocument(KvError):
+    """The body is not strict JSON. `errors` in the members: JSON pointers (RFC 6901) and details."""
+
+    code = "bad-json"
+
+
+class Forbidden(KvError):
+    """A request that a web page could have been tricked into making."""
+
+    code = "forbidden"
+
+
+class NotFound(KvError):
+    """No such key, version or path."""
+
+    code = "not-found"
+
+
+class MethodNotAllowed(KvError):
+    """The resource does not know this method; the header Allow says which it knows."""
+
+    code = "method-not-allowed"
+
+
+class Gone(KvError):
+    """The version was there and has been pruned."""
+
+    code = "gone"
+
+
+class LengthRequired(KvError):
+    """A write without a body."""
+
+    code = "length-required"
+
+
+class Conflict(KvError):
+    """A condition does not hold. `key` and `etag` (the one in force) are in the members."""
+
+    code = "precondition-failed"
+
+
+class TooLarge(KvError):
+    """A value above the limit."""
+
+    code = "too-large"
+
+
+class UnsupportedMediaType(KvError):
+    """A body of a type that has no meaning for this method."""
+
+    code = "unsupported-media-type"
+
+
+class TooManyWatchers(KvError):
+    """No room for one more waiting client."""
+
+    code = "too-many-watchers"
+
+
+class Unavailable(KvError):
+    """The engine cannot commit. Nothing was written."""
+
+    code = "unavailable"
+
+
+class Unknown(KvError):
+    """The engine cannot tell whether the write happened."""
+
+    code = "outcome-unknown"
+
+
+class Full(KvError):
+    """No room for one more key, or on the disk. Nothing was written."""
+
+    code = "full"
+
+
+class CannotStart(KvError):
+    """A setting, an address or a store that the process cannot start with."""
+
+    code = "cannot-start"
+
+
+class BadSetting(CannotStart):
+    """A setting that is not what it has to be."""
+
+    code = "bad-setting"

@@ -1,0 +1,114 @@
+"""The head of an HTTP/1.1 request, from bytes to values (RFC 9112), strict where laxness has let requests be smuggled.
+
+Pure. gevent's own parser accepts much that is refused here: two lengths, odd codings, folded lines, a missing Host.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_TCHAR = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
+# RFC 9112, 3. The target is any run of visible characters here; the paths behind it have their own grammar.
+_REQUEST_LINE = re.compile(rb"([%s]{1,32}) ([!-~]+) HTTP/(1\.[01])" % _TCHAR)
+# RFC 9110, 5.1 and 5.5. No space before the colon, no folded lines, no controls.
+_FIELD = re.compile(rb"([%s]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*" % _TCHAR)
+# What can still become a request line; anything else need not be waited for.
+_BEGINNING = re.compile(rb"(?:\r?\n)?(?:[%s]{0,32}|[%s]{1,32} .*)" % (_TCHAR, _TCHAR), re.DOTALL)
+# RFC 9112, 3.2.2: a server accepts the absolute form, whose authority then stands for the Host.
+_ABSOLUTE = re.compile(r"https?://([^/?#]+)(/.*|\?.*)?", re.IGNORECASE)
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_FIELDS = 100
+
+
+class BadHead(ValueError):
+    """A head that is refused with `status`; the connection cannot be used further."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """`fields` have lower-case names; of a repeated field the values are joined with commas (RFC 9110, 5.3).
+
+    `length` None: no Content-Length. `closes`: the connection ends with this exchange.
+    """
+
+    method: str
+    target: str
+    version: str
+    fields: dict[str, str]
+    length: int | None
+    chunked: bool
+    closes: bool
+
+    @property
+    def expects_continue(self) -> bool:
+        return self.version == "1.1" and self.fields.get("expect", "").lower() == "100-continue"
+
+
+def can_begin(data: bytes) -> bool:
+    """Whether a request may begin with these bytes; TLS, for one, does not look like one from its first byte."""
+    return _BEGINNING.fullmatch(data) is not None
+
+
+def parse(raw: bytes) -> Head:
+    """The head in `raw`, lines ended by CRLF or LF, without the empty line. Raises BadHead."""
+    first, *lines = raw.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")
+    match = _REQUEST_LINE.fullmatch(first)
+    if match is None:
+        raise BadHead(400, "this is not an HTTP/1.1 request")
+    method, target, version = (part.decode("ascii") for part in match.groups())
+    fields = _fields(lines)
+    target = _origin_form(target, fields)
+    if version == "1.1" and "host" not in fields:
+        raise BadHead(400, "the Host is missing")
+    length, chunked = _framing(version, fields)
+    closes = version == "1.0" or "close" in _members(fields.get("connection", ""))
+    return Head(method, target, version, fields, length, chunked, closes)
+
+
+def _fields(lines: list[bytes]) -> dict[str, str]:
+    if len(lines) > _FIELDS:
+        raise BadHead(431, f"more than {_FIELDS} header fields")
+    fields: dict[str, str] = {}
+    for line in lines:
+        match = _FIELD.fullmatch(line)
+        if match is None:
+            raise BadHead(400, "a header field is malformed")
+        name, value = (part.decode("latin-1") for part in match.groups())
+        name = name.lower()
+        if name in fields and name in ("host", "content-length", "transfer-encoding"):
+            raise BadHead(400, f"two {name} fields")
+        fields[name] = f"{fields[name]}, {value}" if name in fields else value
+    return fields
+
+
+def _origin_form(target: str, fields: dict[str, str]) -> str:
+    if target.startswith("/") or target == "*":
+        return target
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        raise BadHead(400, "the request target is neither a path nor an http URL")
+    fields["host"] = match[1]
+    path = match[2] or "/"
+    return path if path.startswith("/") else "/" + path
+
+
+def _framing(version: str, fields: dict[str, str]) -> tuple[int | None, bool]:
+    """RFC 9112, 6.3, without its leniencies: length and coding are never both given."""
+    length, coding = fields.get("content-length"), fields.get("transfer-encoding")
+    if coding is not None and (length is not None or version == "1.0"):
+        raise BadHead(400, "Transfer-Encoding beside Content-Length, or in HTTP/1.0")
+    if coding is not None and coding.lower() != "chunked":
+        raise BadHead(501, "the only transfer coding here is chunked")
+    if length is not None and not _LENGTH.fullmatch(length):
+        raise BadHead(400, "Content-Length is not a number")
+    return (None if length is None else int(length)), coding is not None
+
+
+def _members(value: str) -> list[str]:
+    return [member.strip().lower() for member in value.split(",")]

@@ -1,0 +1,49 @@
+"""Errors as answers: RFC 9457 problem documents. The one table that turns codes into HTTP statuses."""
+
+from __future__ import annotations
+
+import json
+
+from werkzeug.wrappers import Response
+
+from kv.errors import KvError
+
+PROBLEMS = {
+    "bad-request": (400, "The request has no meaning here"),
+    "bad-key": (400, "Not a key"),
+    "bad-json": (400, "Not a JSON document"),
+    "forbidden": (403, "Refused"),
+    "not-found": (404, "Not found"),
+    "method-not-allowed": (405, "Method not allowed"),
+    "gone": (410, "No longer kept"),
+    "length-required": (411, "A body is required"),
+    "precondition-failed": (412, "Precondition failed"),
+    "too-large": (413, "Too large"),
+    "unsupported-media-type": (415, "Unsupported media type"),
+    "internal": (500, "Internal error"),
+    "too-many-watchers": (503, "Too many waiting clients"),
+    "unavailable": (503, "The store cannot be written"),
+    "outcome-unknown": (504, "It is not known whether the write happened"),
+    "full": (507, "No room"),
+}
+_RETRY_AFTER = {"unavailable": "1", "too-many-watchers": "1"}
+
+
+def problem(error: KvError) -> Response:
+    """The answer to `error`: its members in the document, the ETag in force and its headers beside it."""
+    status, title = PROBLEMS[error.code]
+    document = {
+        "type": f"/problems/{error.code}",
+        "title": title,
+        "status": status,
+        "detail": error.detail,
+        **error.members,
+    }
+    response = Response(json.dumps(document) + "\n", status, content_type="application/problem+json")
+    response.headers["Cache-Control"] = "no-cache"
+    if "etag" in error.members:
+        response.set_etag(error.members["etag"])
+    if error.code in _RETRY_AFTER:
+        response.headers["Retry-After"] = _RETRY_AFTER[error.code]
+    response.headers.update(error.headers)
+    return response

@@ -1,0 +1,66 @@
+"""What the environment and the command line say, checked once."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kv.errors import BadSetting
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`names`: hosts to answer to besides IP addresses and localhost. `port` 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 7001
+    store: str = "sqlite:///var/kv.db"
+    names: tuple[str, ...] = ()
+    insecure: bool = False
+
+
+def read_settings(environ: Mapping[str, str], arguments: Sequence[str] = ()) -> Settings:
+    """KV_HOST, KV_PORT, KV_STORE, KV_NAMES and `--insecure`. Raises BadSetting; SystemExit on unknown flags."""
+    parser = argparse.ArgumentParser(prog="python -m kv", description="Serin's config server.")
+    parser.add_argument(
+        "--insecure", action="store_true", help="listen beyond loopback, open to everyone there"
+    )
+    insecure = parser.parse_args(arguments).insecure
+    default = Settings()
+    return Settings(
+        environ.get("KV_HOST") or default.host,
+        _port(environ.get("KV_PORT") or str(default.port)),
+        environ.get("KV_STORE") or default.store,
+        _names(environ.get("KV_NAMES", "")),
+        insecure,
+    )
+
+
+def check_reach(settings: Settings) -> None:
+    """Raises BadSetting for an address beyond loopback that was not asked for with --insecure."""
+    if not settings.insecure and not _is_loopback(settings.host):
+        raise BadSetting(
+            f"KV_HOST is {settings.host!r}: everyone who reaches it could change the configuration. "
+            "Listen on 127.0.0.1, or give --insecure if the network itself is guarded"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise BadSetting(f"KV_PORT is {text!r}, not a port")
+    return int(text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in text.split(",") if name.strip())

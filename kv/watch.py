@@ -1,0 +1,135 @@
+"""Who waits for which key, and waking them. Level-triggered: a watcher learns that there is something new, not what.
+
+One hub for every engine, fed by its `feed()`. Knows no values, no HTTP.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from gevent import Greenlet
+from gevent.event import Event as Flag
+
+from kv.errors import TooManyWatchers, Unavailable, Unknown
+from kv.model import Commit, Event, prefixes
+
+log = logging.getLogger(__name__)
+
+WATCHERS = 5_000
+
+
+class Watcher:
+    """One waiting client: a pending flag, no queue, so a slow one gets the newest state and no backlog."""
+
+    __slots__ = ("_changed",)
+
+    def __init__(self) -> None:
+        self._changed = Flag()
+
+    def wake(self) -> None:
+        self._changed.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether something changed since the last time this returned True, waiting at most `seconds`."""
+        changed = bool(self._changed.wait(max(seconds, 0)))
+        self._changed.clear()
+        return changed
+
+
+class Hub:
+    """`revision` is the newest this hub has heard of, and told its watchers."""
+
+    def __init__(self, limit: int = WATCHERS) -> None:
+        self._limit = limit
+        self._watchers: defaultdict[str, set[Watcher]] = defaultdict(set)
+        self._count = 0
+        self._expected: dict[int, Flag] = {}
+        self._follower: Greenlet | None = None
+        self._failure: Exception | None = None
+        self.closing = False
+        self.revision = 0
+
+    def start(self, revision: int, feed: Iterable[Event], on_failure: Callable[[], None]) -> None:
+        """Follow `feed` from `revision` on. `on_failure` is called once should it break."""
+        self.revision = revision
+        self._follower = Greenlet.spawn(self._follow, feed, on_failure)
+
+    def release(self) -> None:
+        """Let every watcher go; those who come later do not wait either."""
+        self.closing = True
+        self._wake_all()
+
+    def stop(self) -> None:
+        """Wait for the feed to end."""
+        if self._follower is not None:
+            self._follower.join()
+
+    @property
+    def watchers(self) -> int:
+        return self._count
+
+    @contextmanager
+    def watch(self, topic: str) -> Iterator[Watcher]:
+        """A watcher of a key, or of all keys under a prefix. Raises TooManyWatchers."""
+        if self._count >= self._limit:
+            raise TooManyWatchers(f"{self._limit} clients are waiting already")
+        watcher = Watcher()
+        self._watchers[topic].add(watcher)
+        self._count += 1
+        try:
+            yield watcher
+        finally:
+            self._leave(topic, watcher)
+
+    def _leave(self, topic: str, watcher: Watcher) -> None:
+        self._count -= 1
+        self._watchers[topic].discard(watcher)
+        if not self._watchers[topic]:
+            del self._watchers[topic]
+
+    def until(self, revision: int) -> None:
+        """Return when this hub has `revision`. Raises Unknown if it never will."""
+        if self.revision < revision and self._failure is None:
+            self._expected.setdefault(revision, Flag()).wait()
+        if self.revision < revision:
+            raise Unknown("the store failed after this write; it has probably happened")
+
+    def check(self) -> None:
+        """Raises Unavailable once the feed has broken."""
+        if self._failure is not None:
+            raise Unavailable("the store failed; the server has to start again")
+
+    def _follow(self, feed: Iterable[Event], on_failure: Callable[[], None]) -> None:
+        try:
+            for event in feed:
+                self._tell(event)
+        except Exception as error:  # noqa: BLE001  without a feed nobody may be told a write is done
+            log.critical("no more news from the store: %s", error)
+            self._failure = error
+            on_failure()
+        self._meet(max(self._expected, default=0))
+
+    def _tell(self, event: Event) -> None:
+        self.revision = event.revision
+        if isinstance(event, Commit):
+            for topic in {topic for item in event.changes for topic in (item.key, *prefixes(item.key))}:
+                self._wake(topic)
+        else:
+            self._wake_all()
+        self._meet(event.revision)
+
+    def _wake(self, topic: str) -> None:
+        for watcher in self._watchers.get(topic, ()):
+            watcher.wake()
+
+    def _wake_all(self) -> None:
+        for topic in list(self._watchers):
+            self._wake(topic)
+
+    def _meet(self, revision: int) -> None:
+        """Let go the writers who wait for this hub to have `revision` or an older one."""
+        for due in [due for due in self._expected if due <= revision]:
+            self._expected.pop(due).set()

@@ -1,0 +1,64 @@
+"""`gunicorn -w 1 -k gevent kv.wsgi:application`: the config server under somebody else's server.
+
+A SQLite store belongs to one process, so one worker is the rule: any further one answers 503 and says which process
+has the store. Where it listens, and beyond loopback or not, is then the server's setting; so is the time it leaves
+waiting readers when it ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from gevent.lock import RLock
+
+from kv.api import Api
+from kv.engine import engine_from
+from kv.errors import CannotStart, Unavailable
+from kv.problem import problem
+from kv.settings import read_settings
+from kv.store import Store
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+log = logging.getLogger(__name__)
+
+
+def _end_worker() -> None:
+    """Its supervisor starts another one, which reads the store again."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Application:
+    """Opens the store at the first request: after the fork, and in the process that serves."""
+
+    def __init__(self, environ: Mapping[str, str], on_failure: Callable[[], None] = _end_worker) -> None:
+        self._environ = environ
+        self._on_failure = on_failure
+        self._api: Api | None = None
+        self._opening = RLock()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            api = self._api or self._open()
+        except CannotStart as error:
+            log.error("%s", error.detail)
+            return problem(Unavailable(error.detail))(environ, start_response)
+        return api(environ, start_response)
+
+    def _open(self) -> Api:
+        with self._opening:
+            if self._api is None:
+                settings = read_settings(self._environ)
+                store = Store(engine_from(settings.store))
+                store.start(self._on_failure)
+                self._api = Api(store, settings.names)
+                log.info("store %s", settings.store)
+            return self._api
+
+
+application = Application(os.environ)
