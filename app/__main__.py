@@ -1,0 +1,55 @@
+"""`python -m app`: the proxy as one process."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import logging  # noqa: E402
+import os  # noqa: E402
+import signal  # noqa: E402
+import sys  # noqa: E402
+
+import gevent  # noqa: E402
+from gevent.event import Event  # noqa: E402
+
+from app.log import configure  # noqa: E402
+from app.server import Front, Service, wait_until_idle  # noqa: E402
+from app.settings import BadSetting, Settings  # noqa: E402
+
+# Seconds that requests under way have to end after SIGTERM.
+GRACE = 30.0
+
+log = logging.getLogger("app")
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit code: 2 for a bad setting, 1 if we cannot listen."""
+    configure()
+    try:
+        settings = Settings.from_environ(os.environ)
+    except BadSetting as error:
+        log.error("%s", error)
+        return 2
+    stopped = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(number, stopped.set)
+    service = Service(settings)
+    front = Front((settings.host, settings.port), service.app)
+    try:
+        service.start()
+        front.start()
+    except OSError as error:
+        log.error("cannot serve: %s", error)
+        service.stop()
+        return 1
+    log.info("serving on http://%s:%d", settings.host, front.server_port)
+    stopped.wait()
+    log.info("stopping")
+    front.close()
+    wait_until_idle(service.gateway, GRACE)
+    service.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

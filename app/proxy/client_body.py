@@ -1,0 +1,87 @@
+"""A request body as it comes in on a fast lane, held to its framing, its limits and its pace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.clock import NEVER, Clock
+from app.config.model import Limits, Timeouts
+from app.errors import WireError
+from app.wire.body import decoder
+from app.wire.head import Request
+
+if TYPE_CHECKING:
+    from app.proxy.fast_lane import FastLane
+
+
+class ClientBody:
+    """A BodySource (see exchange). `done`: all of it has been read, the connection may carry a next request."""
+
+    __slots__ = (
+        "_clock",
+        "_deadline",
+        "_decoder",
+        "_lane",
+        "_limit",
+        "_patience",
+        "_rate",
+        "_size",
+        "_waits",
+    )
+
+    def __init__(
+        self, lane: FastLane, request: Request, limits: Limits, timeouts: Timeouts, clock: Clock
+    ) -> None:
+        self._lane = lane
+        self._clock = clock
+        self._limit = limits.body_bytes
+        self._rate = timeouts.body_rate
+        self._patience = timeouts.client_head
+        self._deadline = clock.now + timeouts.client_head
+        self._decoder = decoder(request.framing)
+        self._size = 0
+        # RFC 9110, 10.1.1: a client may hold its body back until the server has asked for it.
+        self._waits = request.header(b"expect") is not None
+        self._check_size(request.framing)
+
+    @property
+    def done(self) -> bool:
+        """Has the end been read?"""
+        return self._decoder.done
+
+    def read_all(self) -> bytes:
+        """The whole payload. Raises WireError."""
+        pieces = []
+        while piece := self.read():
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def read(self) -> bytes:
+        """See BodySource. Raises WireError: 400 cut or malformed, 408 too slow, 413 too large."""
+        body, lane = self._decoder, self._lane
+        payload = b""
+        while not body.done and not payload:
+            data, lane.buffer = lane.buffer or self._receive(), b""
+            payload = body.feed(data)
+            self._size += len(payload)
+            self._check_size(self._size)
+        if body.done:
+            lane.buffer, body.rest = lane.buffer or body.rest, b""
+        return payload
+
+    def _receive(self) -> bytes:
+        lane, rate = self._lane, self._rate
+        lane.deadline = NEVER if rate is None or self._waits else self._deadline
+        data = lane.stream.read()
+        lane.deadline = NEVER
+        if not data:
+            raise WireError(408, "body_timeout") if lane.expired else WireError(400, "body_cut")
+        latest = self._clock.now + self._patience
+        if rate is not None:
+            self._deadline = latest if self._waits else min(self._deadline + len(data) / rate, latest)
+        self._waits = False
+        return data
+
+    def _check_size(self, size: int) -> None:
+        if self._limit is not None and size > self._limit:
+            raise WireError(413, "body_too_large")

@@ -1,0 +1,190 @@
+"""One request at one server, from the choice to the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import Protocol
+
+import gevent
+
+from app.balance.balancer import Choice
+from app.clock import NEVER, Clock
+from app.config.model import Timeouts
+from app.errors import SerinError, UpstreamError
+from app.proxy.stats import VersionStats
+from app.upstream.connection import Connection
+from app.upstream.pool import Pool
+from app.wire.body import CHUNKED, LAST_CHUNK, UNTIL_CLOSE, Decoder, chunk, decoder
+from app.wire.head import Request, Response
+
+
+class BodySource(Protocol):
+    """The part of a request body that is still to come."""
+
+    def read(self) -> bytes:
+        """Wait for the next bytes of payload; b"" at the end. Raises SerinError or OSError."""
+
+
+class Exchange:
+    """`converse`, `first`, then `read` until `complete`, then `finish`. `fail` or `abort` instead, at any time.
+
+    `cookie` is the Set-Cookie value that the answer must carry, if any.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_decoder",
+        "_ends",
+        "_fault",
+        "_load",
+        "_pump",
+        "_rest",
+        "_started",
+        "_stats",
+        "_timeouts",
+        "complete",
+        "connection",
+        "cookie",
+        "pool",
+        "request",
+        "response",
+    )
+
+    def __init__(
+        self, request: Request, choice: Choice, stats: VersionStats, timeouts: Timeouts, clock: Clock
+    ) -> None:
+        self.request = request
+        self.connection: Connection | None = None
+        self.cookie: bytes | None = None
+        self.complete = False
+        self._load = choice.server.load
+        self._load.in_flight += 1
+        self.pool: Pool = self._load.pool
+        self._stats = stats
+        self._timeouts = timeouts
+        self._clock = clock
+        self._started = monotonic()
+        self._ends = NEVER if timeouts.request is None else clock.now + timeouts.request
+        self._pump: gevent.Greenlet[..., None] | None = None
+        self._fault: BaseException | None = None
+        self._decoder: Decoder | None = None
+        self._rest = b""
+
+    def converse(
+        self,
+        connection: Connection,
+        message: bytes,
+        more: BodySource | None,
+        head_bytes: int,
+        interim: Callable[[Response], None],
+    ) -> None:
+        """Send the request on `connection` and wait for the response's head. Raises SerinError or OSError."""
+        self.connection = connection
+        self._limit(self._timeouts.head)
+        connection.send(message)
+        if more is not None:
+            self._pump = gevent.spawn(self._send_body, connection, more)
+        try:
+            self.response, self._rest = connection.receive_head(self.request.method, head_bytes, interim)
+        except UpstreamError:
+            if self._fault is not None:
+                raise self._fault from None
+            raise
+        connection.deadline = self._ends
+        self._stats.answer(self.response.status, monotonic() - self._started)
+
+    def _limit(self, seconds: float) -> None:
+        assert self.connection is not None
+        self.connection.deadline = min(self._clock.now + seconds, self._ends)
+
+    def _send_body(self, connection: Connection, source: BodySource) -> None:
+        """Pass the rest of the body on as it comes, in a greenlet beside the one that reads the response."""
+        chunked = self.request.framing == CHUNKED
+        try:
+            while payload := source.read():
+                connection.send(chunk(payload) if chunked else payload)
+                self._limit(self._timeouts.head)
+            if chunked:
+                connection.send(LAST_CHUNK)
+        except UpstreamError:
+            return  # an answer may be on its way all the same; if not, the reader finds out
+        except (SerinError, OSError) as fault:
+            self._fault = fault
+            connection.stream.shut()
+
+    @property
+    def request_sent(self) -> bool:
+        """Has the whole request been passed on?"""
+        return self._pump is None or (self._pump.ready() and self._fault is None)
+
+    def first(self) -> bytes:
+        """What came of the body together with the head; it may be all of it, or nothing. Raises UpstreamError."""
+        rest = self._rest
+        if self.response.framing == len(rest):
+            self.complete = True
+            return rest
+        self._decoder = decoder(self.response.framing)
+        return self._decode(self._decoder, rest)
+
+    def read(self) -> bytes:
+        """Wait for the next bytes of the body; b"" at its end. Raises UpstreamError when it is cut short."""
+        body = self._decoder
+        while body is not None and not self.complete:
+            data = self._receive()
+            if not data and not body.end():
+                raise UpstreamError("truncated")
+            payload = self._decode(body, data)
+            if payload:
+                return payload
+        return b""
+
+    def _receive(self) -> bytes:
+        assert self.connection is not None
+        self._limit(self._timeouts.upstream_idle)
+        data = self.connection.receive()
+        self.connection.deadline = self._ends
+        return data
+
+    def _decode(self, body: Decoder, data: bytes) -> bytes:
+        try:
+            payload = body.feed(data)
+        except SerinError as error:
+            raise UpstreamError(error.reason) from error
+        self.complete = body.done
+        return payload
+
+    def finish(self) -> None:
+        """The client has had all of it. The connection serves others, unless something is left on it."""
+        body, response = self._decoder, self.response
+        if (
+            response.keep_alive
+            and response.framing != UNTIL_CLOSE
+            and (body is None or not body.rest)
+            and self.request_sent
+        ):
+            assert self.connection is not None
+            self._load.in_flight -= 1
+            self._load.requests += 1
+            self.pool.give(self.connection, self._timeouts.upstream_idle)
+        else:
+            self._release()
+
+    def abort(self) -> None:
+        """The client has gone, or broke its side of the exchange."""
+        self._stats.aborts += 1
+        self._release()
+
+    def fail(self, reason: str) -> None:
+        """The server did not do its part."""
+        self._stats.fail(reason)
+        self._load.failures += 1
+        self._release()
+
+    def _release(self) -> None:
+        self._load.in_flight -= 1
+        self._load.requests += 1
+        if self._pump is not None:
+            self._pump.kill(block=False)
+        if self.connection is not None:
+            self.pool.drop(self.connection)

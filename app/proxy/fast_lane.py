@@ -1,0 +1,221 @@
+"""The front for speed: one client connection, from accept to close, as bytes.
+
+It is what gevent's WSGIServer takes for a handler, in `python -m app` and in our gunicorn worker. A request
+is one read, a parse, an exchange and one write; what is unusual happens in functions further down.
+"""
+
+from __future__ import annotations
+
+import _socket
+import logging
+from typing import Any
+
+from app.clock import NEVER
+from app.errors import SerinError, UpstreamError, WireError
+from app.proxy.client_body import ClientBody
+from app.proxy.exchange import Exchange
+from app.proxy.gateway import Client, Gateway
+from app.stream import Stream
+from app.wire.body import LAST_CHUNK, chunk
+from app.wire.forward import error_response, interim_head, provenance, response_head
+from app.wire.head import Request, Response, parse_request
+
+# A body of known length up to this many bytes is read whole before a server is bothered with it.
+SMALL_BODY = 64 * 1024
+
+# A refused client may go on sending for so many seconds and bytes before the connection closes on it.
+LINGER = (2.0, 16 * 1024 * 1024)
+
+# What a client has when its time is up, to take the refusal.
+LAST_WORD = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class FastLane:
+    """One client connection. `deadline`: see Clock. `idle`: no request is under way."""
+
+    __slots__ = ("_client", "_gateway", "_request", "buffer", "deadline", "expired", "idle", "stream")
+
+    def __init__(self, sock: Any, address: Any, server: Any) -> None:
+        """The signature of a gevent.pywsgi `handler_class`; `server.application` is our WSGI app."""
+        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        host = address[0] if address else "unknown"
+        self.stream = Stream(sock._sock)
+        self.buffer = b""
+        self.deadline = NEVER
+        self.expired = False
+        self.idle = True
+        self._gateway: Gateway = server.application.gateway
+        self._client = Client(host.encode(), False, provenance(host, "http"), self._interim)
+        self._request: Request | None = None
+
+    def handle(self) -> None:
+        """Serve requests until the client leaves, a limit passes or the framing is lost."""
+        gateway = self._gateway
+        gateway.lanes.add(self)
+        gateway.clock.watch(self)
+        try:
+            self._serve_all()
+        except OSError:
+            return  # the client has gone: nobody is left to be told
+        except Exception:
+            log.exception("a request could not be served")
+            self.stream.abort()
+        finally:
+            gateway.clock.forget(self)
+            gateway.lanes.discard(self)
+            self.stream.close()
+
+    def _serve_all(self) -> None:
+        config = self._gateway.snapshot.config
+        self.deadline = self._gateway.clock.now + config.timeouts.client_head
+        try:
+            if len(self._gateway.lanes) > config.limits.connections:
+                raise WireError(503, "too_many_connections")
+            while self._serve():
+                self._request = None
+        except SerinError as error:
+            self._refuse(error, keep=False)
+
+    def _serve(self) -> bool:
+        """Serve one request; True: the connection is good for another."""
+        request = self._read_request()
+        if request is None:
+            return False
+        self._request = request
+        body, source = self._request_body(request) if request.framing else (b"", None)
+        gateway = self._gateway
+        self.deadline = NEVER
+        try:
+            exchange = gateway.open(request, body, source, self._client)
+        except WireError:
+            raise
+        except SerinError as error:
+            return self._refuse(error, keep=request.keep_alive and (source is None or source.done))
+        keep = request.keep_alive and not gateway.draining and exchange.request_sent
+        try:
+            keep = self._answer(exchange, request, keep)
+        except UpstreamError as error:
+            exchange.fail(error.reason)
+            self.stream.abort()  # a clean end would pass the part for the whole
+            return False
+        except BaseException:
+            exchange.abort()
+            raise
+        if not keep and (self.buffer or not exchange.request_sent):
+            self._linger()
+        return keep
+
+    def _read_request(self) -> Request | None:
+        """Wait for a whole head. None: the client has left, or its idle time is over."""
+        data = self.buffer
+        if not data:
+            self.idle = True
+            data = self.stream.read()
+            if not data:
+                return None
+            self.idle = False
+        limits = self._gateway.snapshot.config.limits
+        request = parse_request(data, limits.head_bytes, limits.target_bytes, limits.headers)
+        if request is None:
+            request, data = self._read_rest_of_head(data)
+        self.buffer = data[request.size :]
+        return request
+
+    def _read_rest_of_head(self, data: bytes) -> tuple[Request, bytes]:
+        config = self._gateway.snapshot.config
+        limits = config.limits
+        self.deadline = self._gateway.clock.now + config.timeouts.client_head
+        while True:
+            more = self.stream.read()
+            if not more:
+                raise WireError(408 if self.expired else 400, "head_timeout" if self.expired else "head_cut")
+            data += more
+            # Only the end of a line, or too much without one, can change the verdict.
+            if b"\n" in more or len(data) > limits.head_bytes:
+                request = parse_request(data, limits.head_bytes, limits.target_bytes, limits.headers)
+                if request is not None:
+                    return request, data
+
+    def _request_body(self, request: Request) -> tuple[bytes, ClientBody | None]:
+        """What is to be sent with the head, and what after it."""
+        config = self._gateway.snapshot.config
+        body = ClientBody(self, request, config.limits, config.timeouts, self._gateway.clock)
+        if 0 < request.framing <= SMALL_BODY and request.header(b"expect") is None:
+            return body.read_all(), None
+        return b"", body
+
+    def _answer(self, exchange: Exchange, request: Request, keep: bool) -> bool:
+        response = exchange.response
+        chunked = response.framing < 0 and request.minor > 0
+        if response.framing < 0 and not chunked:
+            keep = False
+        out = response_head(response, request, keep, exchange.cookie)
+        payload = exchange.first()
+        timeouts = self._gateway.snapshot.config.timeouts
+        if exchange.complete and not chunked:
+            self.deadline = self._gateway.clock.now + timeouts.client_idle
+            self.stream.write(out + payload)
+        else:
+            self._stream_body(exchange, out, payload, chunked, timeouts.body_rate)
+            self.deadline = self._gateway.clock.now + timeouts.client_idle
+        exchange.finish()
+        return keep
+
+    def _stream_body(
+        self, exchange: Exchange, out: bytes, payload: bytes, chunked: bool, rate: float | None
+    ) -> None:
+        """Pass a body on as it comes. A client that takes less than `rate` bytes a second is cut off."""
+        clock, patience = self._gateway.clock, self._gateway.snapshot.config.timeouts.client_head
+        while True:
+            if payload:
+                out += chunk(payload) if chunked else payload
+            if exchange.complete and chunked:
+                out += LAST_CHUNK
+            if rate is not None:
+                self.deadline = clock.now + patience + len(out) / rate
+            self.stream.write(out)
+            self.deadline = NEVER
+            if exchange.complete:
+                return
+            out, payload = b"", exchange.read()
+
+    def _interim(self, response: Response) -> None:
+        if self._request is not None and self._request.minor > 0:
+            self.stream.write(interim_head(response))
+
+    def _refuse(self, error: SerinError, *, keep: bool) -> bool:
+        """Answer with the error itself."""
+        gateway, request = self._gateway, self._request
+        gateway.stats.refuse(error.reason)
+        keep = keep and not gateway.draining
+        self.deadline = gateway.clock.now + LAST_WORD
+        self.stream.write(error_response(error.status, error.reason, request, keep))
+        if keep:
+            self.deadline = gateway.clock.now + gateway.snapshot.config.timeouts.client_idle
+        else:
+            self._linger()
+        return keep
+
+    def _linger(self) -> None:
+        """Drop what still comes, for a while: closing on unread bytes would reset the answer away."""
+        seconds, most = LINGER
+        self.deadline = self._gateway.clock.now + seconds
+        self.stream.stop_writing()
+        while most > 0 and (data := self.stream.read()):
+            most -= len(data)
+
+    def expire(self) -> None:
+        """See Clock. A first time ends the reading, so that there may be a word of why; a second time ends it all."""
+        if self.expired:
+            self.stream.shut()
+        else:
+            self.expired = True
+            self.deadline = self._gateway.clock.now + LAST_WORD
+            self.stream.stop_reading()
+
+    def retire(self) -> None:
+        """The process is going: leave now if idle, else after the request under way."""
+        if self.idle:
+            self.stream.stop_reading()

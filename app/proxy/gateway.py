@@ -1,0 +1,128 @@
+"""The story of one request: a server is chosen, a connection lent, the head sent, the answer's head read.
+
+Both fronts tell it the same way: `Gateway.open` gives an Exchange, and the front passes it on to the client.
+A request reads the snapshot once. Nothing here waits for anything but the client and the server.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Protocol
+
+from app.balance.sticky import set_cookie
+from app.clock import Clock
+from app.errors import UpstreamError
+from app.proxy.exchange import BodySource, Exchange
+from app.proxy.fleet import Snapshot
+from app.proxy.stats import Stats
+from app.upstream.connection import Connection
+from app.wire.forward import request_head
+from app.wire.head import Request, Response
+
+# RFC 9110, 9.2.2: received twice, they mean the same as once.
+IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What the gateway must know of the client's connection.
+
+    `provenance`: the field lines that tell the server where a request came from (see wire.forward).
+    `interim`: passes a 1xx response on.
+    """
+
+    address: bytes
+    secure: bool
+    provenance: bytes
+    interim: Callable[[Response], None]
+
+
+class Lane(Protocol):
+    """An open client connection."""
+
+    def retire(self) -> None:
+        """The process is going: end the connection as soon as no request is under way."""
+
+
+class Gateway:
+    """`snapshot` is the config in force, replaced by one assignment; before the first it has no servers.
+
+    `lanes`: the open client connections of the fast lane. `draining`: answers end their connections.
+    """
+
+    __slots__ = ("_id_prefix", "_ids", "clock", "draining", "lanes", "snapshot", "stats")
+
+    def __init__(self, clock: Clock, stats: Stats, snapshot: Snapshot) -> None:
+        self.clock = clock
+        self.stats = stats
+        self.snapshot = snapshot
+        self.lanes: set[Lane] = set()
+        self.draining = False
+        self._id_prefix = os.urandom(6).hex().encode()
+        self._ids = count()
+
+    def open(self, request: Request, body: bytes, more: BodySource | None, client: Client) -> Exchange:
+        """Carry a request to a server, up to its response's head.
+
+        `body`: the payload that is here already, framed as the server shall see it; `more`: the rest of it.
+        Raises BalanceError, UpstreamError, or what `more` raised (WireError, OSError).
+        """
+        snapshot = self.snapshot
+        request.client = client.address
+        choice = snapshot.balancer.choose(request)
+        stats = self.stats
+        stats.choices[choice.how] += 1
+        timeouts = snapshot.config.timeouts
+        exchange = Exchange(request, choice, stats.versions[choice.server.version], timeouts, self.clock)
+        if choice.new_visitor is not None:
+            exchange.cookie = set_cookie(choice.new_visitor, snapshot.config.sticky, client.secure)
+        head = request_head(request, client.provenance, self._new_id(request), exchange.pool.authority)
+        try:
+            self._converse(exchange, head + body, more, snapshot, client)
+        except UpstreamError as error:
+            exchange.fail(error.reason)
+            raise
+        except BaseException:
+            exchange.abort()
+            raise
+        return exchange
+
+    def drain(self) -> None:
+        """From now on answers end their connections, and idle connections end at once."""
+        self.draining = True
+        for lane in list(self.lanes):
+            lane.retire()
+
+    def _new_id(self, request: Request) -> bytes:
+        """An id for a request that brought none of its own, else b""."""
+        if request.request_id:
+            return b""
+        request.request_id = new_id = b"%b-%x" % (self._id_prefix, next(self._ids))
+        return new_id
+
+    @staticmethod
+    def _converse(
+        exchange: Exchange, message: bytes, more: BodySource | None, snapshot: Snapshot, client: Client
+    ) -> None:
+        """On an idle connection if there is one; on a new one if the server was just closing that."""
+        head_bytes = snapshot.config.limits.head_bytes
+        connection = exchange.pool.take()
+        if connection is not None:
+            try:
+                exchange.converse(connection, message, more, head_bytes, client.interim)
+            except UpstreamError as error:
+                if error.status == 504 or not _may_repeat(exchange.request, connection, more):
+                    raise
+                exchange.pool.drop(connection)
+            else:
+                return
+        connection = exchange.pool.connect(snapshot.config.timeouts.connect)
+        exchange.converse(connection, message, more, head_bytes, client.interim)
+
+
+def _may_repeat(request: Request, connection: Connection, more: BodySource | None) -> bool:
+    """RFC 9110, 9.2.2: a request on a connection that the server closed without a word may be sent again."""
+    return not connection.answered and more is None and request.method in IDEMPOTENT

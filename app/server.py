@@ -1,0 +1,95 @@
+"""The one place that wires things together; the process entries start and stop what is made here."""
+
+from __future__ import annotations
+
+import logging
+import random
+from functools import partial
+from typing import Any
+
+import gevent
+from gevent.pywsgi import WSGIServer
+
+from app.balance.balancer import Balancer
+from app.clock import Clock
+from app.config.client import ConfigClient, Document
+from app.config.last_good import LastGood
+from app.config.model import Config, VersionConfig
+from app.config.refresh import Refresher
+from app.proxy.fast_lane import FastLane
+from app.proxy.fleet import Fleet, Snapshot
+from app.proxy.gateway import Gateway
+from app.proxy.stats import Stats
+from app.proxy.wsgi_app import ProxyApp
+from app.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# Connections the kernel keeps for us while we are busy; it caps this at net.core.somaxconn.
+BACKLOG = 4096
+
+
+class Front(WSGIServer):
+    """gevent's WSGIServer with the fast lane for a handler. Closing it lets its connections run out."""
+
+    handler_class = FastLane  # type: ignore[assignment]  # any callable that gives a handle() will do
+
+    def __init__(self, listener: Any, application: ProxyApp, **options: Any) -> None:
+        options = {"backlog": BACKLOG, "log": None} | options
+        super().__init__(listener, application, **options)
+        self._gateway = application.gateway
+
+    def close(self) -> None:
+        """Stop accepting; connections end with the answer under way."""
+        super().close()
+        self._gateway.drain()
+
+
+class Service:
+    """Everything of one proxy process but the listening front: `app` is what the front serves."""
+
+    def __init__(self, settings: Settings) -> None:
+        rng = random.Random()  # noqa: S311  # spreads load; visitors' ids come from it but protect nothing
+        nothing = Config(stable=VersionConfig())
+        self.settings = settings
+        self.clock = Clock()
+        self.stats = Stats()
+        self.fleet = Fleet(self.clock, rng)
+        self.gateway = Gateway(
+            self.clock, self.stats, Snapshot(nothing, Balancer(nothing, self.fleet.load, rng))
+        )
+        self.app = ProxyApp(self.gateway)
+        self.refresher = Refresher(
+            partial(_config_client, settings),
+            settings.config_server,
+            self._apply,
+            LastGood(settings.state_dir, settings.config_key),
+            settings.config_file,
+        )
+
+    def start(self) -> None:
+        """Load the first config, within a few seconds, and keep it fresh from then on."""
+        self.clock.start()
+        self.fleet.start()
+        self.refresher.start()
+
+    def stop(self) -> None:
+        """Stop every greenlet of ours. Requests under way are the front's business."""
+        self.refresher.stop()
+        self.fleet.stop()
+        self.clock.stop()
+
+    def _apply(self, config: Config, _document: Document) -> None:
+        self.gateway.snapshot = self.fleet.snapshot(config, self.gateway.snapshot)
+        self.fleet.retire(config)
+
+
+def _config_client(settings: Settings, urls: str) -> ConfigClient:
+    return ConfigClient(urls, settings.config_key, settings.config_token)
+
+
+def wait_until_idle(gateway: Gateway, seconds: float) -> None:
+    """Give the requests under way `seconds` to end."""
+    with gevent.Timeout(seconds, False):  # type: ignore[arg-type]
+        while gateway.lanes:
+            gevent.sleep(0.05)

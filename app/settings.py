@@ -1,0 +1,47 @@
+"""What the environment says, read once at start. Everything that may change later is in the config document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class BadSetting(ValueError):
+    """A variable of the environment holds something it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """See the table of variables in docs/running.md."""
+
+    host: str = "0.0.0.0"
+    port: int = 8080
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 8081
+    config_server: str = "http://127.0.0.1:7001"
+    config_key: str = "canary/config"
+    config_file: Path = Path("config/canary.json")
+    config_token: str | None = None
+    state_dir: Path = Path("var")
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the variables named like the fields, in capitals. Raises BadSetting."""
+        given = {name: environ[name.upper()] for name in cls.__slots__ if environ.get(name.upper())}
+        return cls(**{name: _READERS.get(name, str)(text) for name, text in given.items()})
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise BadSetting(f"a port is a number from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "port": _port,
+    "admin_port": _port,
+    "config_file": Path,
+    "state_dir": Path,
+}

@@ -1,0 +1,120 @@
+"""A connected socket that waits first and reads after, and keeps its watcher running between reads.
+
+gevent's own `recv` tries the system call, catches EAGAIN and only then waits; on a proxy nearly every first
+read would block. And libev asks the kernel (epoll_ctl) each time a watcher starts or stops. So the watcher
+of a Stream stays started: it wakes whoever reads, and stops itself when it fires and nobody does.
+
+One greenlet reads and one writes at a time. A wait ends early only by `shut`: the peer then seems gone, and
+whoever called `shut` left a note why. That is how time limits work without a timer for each request.
+"""
+
+from __future__ import annotations
+
+import _socket
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from gevent.hub import get_hub
+from greenlet import getcurrent
+
+READ, WRITE = 1, 2
+READ_SIZE = 64 * 1024
+
+
+class Stream:
+    """Reads and writes bytes; raises OSError as the socket does."""
+
+    __slots__ = ("_hub", "_readable", "_reader", "_recv", "_send", "_socket", "_watching", "on_idle_data")
+
+    def __init__(self, sock: _socket.socket) -> None:
+        """Take over `sock`, a connected, non-blocking socket of the C module: gevent's class would wait by itself."""
+        self._socket = sock
+        self._recv = sock.recv
+        self._send = sock.send
+        self._hub = get_hub()
+        self._readable = self._hub.loop.io(sock.fileno(), READ)
+        self._reader: Any = None
+        self._watching = False
+        self.on_idle_data: Callable[[], None] | None = None
+
+    def read(self) -> bytes:
+        """Wait for bytes and return what is there, up to 64 KiB. b"" when the peer has ended its side."""
+        while True:
+            self.wait_readable()
+            try:
+                return self._recv(READ_SIZE)
+            except BlockingIOError:
+                continue
+
+    def wait_readable(self) -> None:
+        """Return when a read would not block."""
+        self.watch()
+        self._reader = getcurrent()
+        try:
+            self._hub.switch()
+        finally:
+            self._reader = None
+
+    def watch(self) -> None:
+        """Have `on_idle_data` called, in the hub, when the peer sends or closes and nobody reads."""
+        if not self._watching:
+            self._watching = True
+            self._readable.start(self._on_readable)
+
+    def _on_readable(self) -> None:
+        reader = self._reader
+        if reader is not None:
+            reader.switch()
+            return
+        self._readable.stop()
+        self._watching = False
+        if self.on_idle_data is not None:
+            self.on_idle_data()
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`; waits while the peer does not take it."""
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            self._write_rest(memoryview(data)[sent:])
+
+    def _write_rest(self, rest: memoryview) -> None:
+        watcher = self._hub.loop.io(self._socket.fileno(), WRITE)
+        try:
+            while rest:
+                self._hub.wait(watcher)
+                try:
+                    rest = rest[self._send(rest) :]
+                except BlockingIOError:
+                    continue
+        finally:
+            watcher.close()
+
+    def shut(self) -> None:
+        """End both directions now. Whoever waits on this stream finds the peer gone."""
+        with suppress(OSError):
+            self._socket.shutdown(_socket.SHUT_RDWR)
+
+    def stop_reading(self) -> None:
+        """End only our reading side: a waiting reader gets b"", and can still answer."""
+        with suppress(OSError):
+            self._socket.shutdown(_socket.SHUT_RD)
+
+    def stop_writing(self) -> None:
+        """Tell the peer that nothing more comes, and go on reading."""
+        with suppress(OSError):
+            self._socket.shutdown(_socket.SHUT_WR)
+
+    def abort(self) -> None:
+        """Close with a reset, so that the peer cannot take a cut answer for a whole one."""
+        with suppress(OSError):
+            self._socket.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.close()
+
+    def close(self) -> None:
+        """Give the socket back to the kernel. Closing twice is allowed."""
+        self._readable.close()
+        self._socket.close()

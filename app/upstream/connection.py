@@ -1,0 +1,150 @@
+"""One connection to a server: bytes out, a response head and body bytes back.
+
+The one place where what the network does wrong becomes an UpstreamError.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+from collections.abc import Callable
+
+import gevent
+from gevent.hub import get_hub
+
+from app.clock import NEVER
+from app.errors import UpstreamError, WireError
+from app.stream import WRITE, Stream
+from app.upstream.address import Endpoint
+from app.wire.head import Response, parse_response
+
+_REASONS = {
+    errno.ECONNREFUSED: "refused",
+    errno.ECONNRESET: "reset",
+    errno.EPIPE: "reset",
+    errno.ETIMEDOUT: "connect_timeout",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.EMFILE: "out_of_sockets",
+    errno.ENFILE: "out_of_sockets",
+    errno.EADDRNOTAVAIL: "out_of_sockets",
+}
+
+
+def upstream_error(error: OSError, *, sent: bool = True) -> UpstreamError:
+    """Ours for what the socket raised."""
+    return UpstreamError(_REASONS.get(error.errno or 0, "network"), 502, sent=sent)
+
+
+def open_socket(endpoint: Endpoint, timeout: float) -> _socket.socket:
+    """Connect within `timeout` seconds. Raises UpstreamError: 502, or 504 when time ran out."""
+    family, address = endpoint
+    sock = _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
+    try:
+        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        code = sock.connect_ex(address)
+        if code == errno.EINPROGRESS:
+            _wait_connected(sock, timeout)
+            code = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
+        if code:
+            raise upstream_error(OSError(code, "connect"), sent=False)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _wait_connected(sock: _socket.socket, timeout: float) -> None:
+    hub = get_hub()
+    watcher = hub.loop.io(sock.fileno(), WRITE)
+    try:
+        with gevent.Timeout(timeout, UpstreamError("connect_timeout", 504, sent=False)):
+            hub.wait(watcher)
+    finally:
+        watcher.close()
+
+
+class Connection:
+    """A connection is lent to one exchange at a time; in between it waits, idle, in its pool.
+
+    `deadline` is swept by the clock: in use, the server has until then to say something; idle, it is closed.
+    `answered`: the server has said something in the exchange under way.
+    """
+
+    __slots__ = ("_on_idle_end", "answered", "deadline", "idle", "stream", "timed_out")
+
+    def __init__(self, stream: Stream, on_idle_end: Callable[[Connection], None]) -> None:
+        self.stream = stream
+        self.deadline = NEVER
+        self.idle = False
+        self.answered = False
+        self.timed_out = False
+        self._on_idle_end = on_idle_end
+        stream.on_idle_data = self._idle_data
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`. Raises UpstreamError."""
+        try:
+            self.stream.write(data)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def receive(self) -> bytes:
+        """Wait for bytes; b"" at the end of the stream. Raises UpstreamError."""
+        try:
+            data = self.stream.read()
+        except OSError as error:
+            raise self._error(error) from error
+        if not data and self.timed_out:
+            raise UpstreamError("timeout", 504)
+        return data
+
+    def receive_head(
+        self, method: bytes, head_bytes: int, interim: Callable[[Response], None]
+    ) -> tuple[Response, bytes]:
+        """Wait for the final response's head; `interim` gets each 1xx before it (RFC 9110, 15.2).
+
+        Returns it with the bytes that came after it. Raises UpstreamError.
+        """
+        data = b""
+        self.answered = False
+        while True:
+            more = self.receive()
+            if not more:
+                raise UpstreamError("closed_in_head" if data else "closed")
+            self.answered = True
+            data += more
+            while (response := self._parse(data, method, head_bytes)) is not None:
+                data = data[response.size :]
+                if response.status >= 200:
+                    return response, data
+                if response.status == 101:
+                    raise UpstreamError("unasked_upgrade")
+                interim(response)
+
+    @staticmethod
+    def _parse(data: bytes, method: bytes, head_bytes: int) -> Response | None:
+        try:
+            return parse_response(data, method, head_bytes) if data else None
+        except WireError as error:
+            raise UpstreamError(error.reason) from error
+
+    def _error(self, error: OSError) -> UpstreamError:
+        return UpstreamError("timeout", 504) if self.timed_out else upstream_error(error)
+
+    def _idle_data(self) -> None:
+        if self.idle:
+            self._on_idle_end(self)
+
+    def expire(self) -> None:
+        """See Limited."""
+        if self.idle:
+            self._on_idle_end(self)
+        else:
+            self.timed_out = True
+            self.stream.shut()
+
+    def close(self) -> None:
+        """Close; allowed twice."""
+        self.stream.on_idle_data = None
+        self.stream.close()

@@ -1,0 +1,219 @@
+"""How long a message body is, and its bytes taken out of their framing. No I/O.
+
+`request_framing` and `response_framing` decide once, in the numbered steps of RFC 9112, 6.3. The answer is
+an int: a number of bytes, or CHUNKED, or UNTIL_CLOSE. `decoder` gives the object that finds the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from app.errors import WireError
+from app.wire.grammar import CHUNK_LINE, CONTENT_LENGTH, TRAILERS
+
+CHUNKED = -1
+UNTIL_CLOSE = -2
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+# RFC 9112, 7.1.1 asks for a limit on chunk extensions; trailers get the one Apache and nginx give a line.
+MAX_CHUNK_LINE = 256
+MAX_TRAILERS = 8192
+
+
+def request_framing(minor: int, lengths: list[bytes], codings: list[bytes]) -> int:
+    """Frame a request by its Content-Length and Transfer-Encoding values (RFC 9112, 6.1 and 6.3).
+
+    Raises WireError 400 for anything two parsers could read in two ways, 501 for a coding not known.
+    """
+    if codings:
+        if lengths:
+            raise WireError(400, "length_and_coding", "Content-Length beside Transfer-Encoding")
+        if minor == 0:
+            raise WireError(400, "coding_in_1_0", "Transfer-Encoding in HTTP/1.0")
+        return _chunked(codings)
+    return _length(lengths) if lengths else 0
+
+
+def response_framing(method: bytes, status: int, lengths: list[bytes], codings: list[bytes]) -> int:
+    """Frame a response (RFC 9112, 6.3, steps 1 to 8). Raises WireError 502."""
+    try:
+        length = _length(lengths) if lengths else UNTIL_CLOSE
+        coding = _chunked(codings) if codings else None
+    except WireError as error:
+        raise WireError(502, error.reason, str(error)) from error
+    if codings and lengths:
+        raise WireError(502, "length_and_coding", "Content-Length beside Transfer-Encoding")
+    if method == b"HEAD" or status in (204, 304) or status < 200:
+        return 0
+    return length if coding is None else coding
+
+
+def _chunked(codings: list[bytes]) -> int:
+    if len(codings) == 1 and codings[0].lower() == b"chunked":
+        return CHUNKED
+    names = [name.strip(b" \t").lower() for coding in codings for name in coding.split(b",")]
+    if b"" in names or b"chunked" in names:
+        raise WireError(400, "bad_coding", "chunked must be the only transfer coding")
+    raise WireError(501, "unknown_coding", "the only transfer coding is chunked")
+
+
+def _length(lengths: list[bytes]) -> int:
+    if len(lengths) > 1 or not CONTENT_LENGTH.fullmatch(lengths[0]):
+        raise WireError(400, "bad_length", "Content-Length must be one plain number")
+    return int(lengths[0])
+
+
+class Decoder(Protocol):
+    """Finds the end of a body. After `done`, `rest` holds the bytes that came after it."""
+
+    done: bool
+    rest: bytes
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes off the wire, give back the payload in them. Raises WireError 400."""
+
+    def end(self) -> bool:
+        """The peer has closed: was the body whole?"""
+
+
+class Sized:
+    """A body of a known number of bytes."""
+
+    __slots__ = ("_left", "done", "rest")
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.done = length == 0
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """See Decoder."""
+        size = len(data)
+        if size < self._left:
+            self._left -= size
+            return data
+        self.done = True
+        payload, self.rest = data[: self._left], data[self._left :]
+        self._left = 0
+        return payload
+
+    def end(self) -> bool:
+        """See Decoder."""
+        return self.done
+
+
+class UntilClose:
+    """A response body that ends where the connection ends."""
+
+    __slots__ = ("done", "rest")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """See Decoder."""
+        return data
+
+    def end(self) -> bool:
+        """See Decoder."""
+        self.done = True
+        return True
+
+
+class Chunked:
+    """The chunked coding (RFC 9112, 7.1). Extensions and trailers are checked and dropped."""
+
+    __slots__ = ("_at", "_buffer", "_left", "_step", "done", "rest")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._at = 0
+        self._left = 0
+        self._step: Callable[[list[bytes]], bool] = self._size
+        self.done = False
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """See Decoder."""
+        self._buffer = self._buffer[self._at :] + data
+        self._at = 0
+        payload: list[bytes] = []
+        while self._step(payload):
+            pass
+        return payload[0] if len(payload) == 1 else b"".join(payload)
+
+    def end(self) -> bool:
+        """See Decoder."""
+        return self.done
+
+    # A step takes what it can from the buffer at `_at`, and says whether the next one may go on.
+
+    def _size(self, _payload: list[bytes]) -> bool:
+        line = CHUNK_LINE.match(self._buffer, self._at)
+        if line is None:
+            _check_chunk_line_prefix(self._buffer[self._at :])
+            return False
+        if line.end() - self._at > MAX_CHUNK_LINE:
+            raise WireError(400, "bad_chunk", "a chunk's size line is too long")
+        self._at = line.end()
+        self._left = int(line[1], 16)
+        self._step = self._data if self._left else self._trailers
+        return True
+
+    def _data(self, payload: list[bytes]) -> bool:
+        taken = self._buffer[self._at : self._at + self._left]
+        if not taken:
+            return False
+        payload.append(taken)
+        self._at += len(taken)
+        self._left -= len(taken)
+        if not self._left:
+            self._step = self._data_end
+        return True
+
+    def _data_end(self, _payload: list[bytes]) -> bool:
+        end = self._buffer[self._at : self._at + 2]
+        if not b"\r\n".startswith(end):
+            raise WireError(400, "bad_chunk", "a chunk is longer than its size")
+        if len(end) < 2:
+            return False
+        self._at += 2
+        self._step = self._size
+        return True
+
+    def _trailers(self, _payload: list[bytes]) -> bool:
+        section = TRAILERS.match(self._buffer, self._at)
+        if section is None:
+            _check_trailers_prefix(self._buffer[self._at :])
+        else:
+            self.done = True
+            self.rest = self._buffer[section.end() :]
+        return False
+
+
+def _check_chunk_line_prefix(begun: bytes) -> None:
+    size = begun.split(b";", 1)[0].rstrip(b"\r \t")
+    hopeless = b"\n" in begun or len(begun) > MAX_CHUNK_LINE
+    if hopeless or (begun and not CHUNK_LINE.match(size + b"\r\n")):
+        raise WireError(400, "bad_chunk", "a chunk's size line is malformed")
+
+
+def _check_trailers_prefix(begun: bytes) -> None:
+    lines, newline, _ = begun.rpartition(b"\n")
+    if (newline and not TRAILERS.match(lines + b"\n\r\n")) or len(begun) > MAX_TRAILERS:
+        raise WireError(400, "bad_trailers", "the trailer section is malformed or too long")
+
+
+def decoder(framing: int) -> Decoder:
+    """The decoder for an answer of `request_framing` or `response_framing`."""
+    if framing == CHUNKED:
+        return Chunked()
+    return UntilClose() if framing == UNTIL_CLOSE else Sized(framing)
+
+
+def chunk(payload: bytes) -> bytes:
+    """One chunk of `payload`, which must not be empty: an empty chunk ends a body."""
+    return b"%x\r\n%b\r\n" % (len(payload), payload)

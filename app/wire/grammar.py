@@ -1,0 +1,76 @@
+"""The grammar of HTTP/1.1 as compiled patterns, each under the section that states it.
+
+Every quantifier that could be tried again is possessive (`++`, `*+`): a head that does not match fails in
+one pass, whatever it holds. Where Serin is laxer or stricter than the RFC, the pattern says so.
+"""
+
+from __future__ import annotations
+
+import re
+
+# RFC 9110, 5.6.2: token = 1*tchar
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+
+# RFC 9110, 5.5: field-content is VCHAR, SP, HTAB and obs-text; never CR, LF, NUL or another control.
+VALUE = rb"[\t\x20-\x7e\x80-\xff]*+"
+
+# RFC 9112, 5: field-line, with no white space before the colon (5.1) and no obs-fold (5.2).
+FIELD_LINE = TOKEN + rb":" + VALUE + rb"\r\n"
+
+# RFC 9112, 3.2: what may stand in a request-target. Stricter than nginx, like RFC 3986: no byte above 0x7e,
+# and no "#", for a fragment is never sent.
+TARGET = rb"[!\"$-~]++"
+
+# RFC 9112, 3: method SP request-target SP HTTP-version CRLF, then field lines up to the empty one.
+REQUEST_HEAD = re.compile(
+    rb"(" + TOKEN + rb") (" + TARGET + rb") HTTP/1\.([0-9])\r\n(?:" + FIELD_LINE + rb")*+\r\n"
+)
+
+# The beginning of a request line that may still become a whole one.
+REQUEST_LINE_PREFIX = re.compile(
+    TOKEN + rb"(?: (?:" + TARGET + rb"(?: (?:H(?:T(?:T(?:P(?:/(?:[0-9](?:\.(?:[0-9]\r?)?)?)?)?)?)?)?)?)?)?)?"
+)
+REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") (" + TARGET + rb") HTTP/([0-9])\.([0-9])\r\n")
+FIELD = re.compile(FIELD_LINE)
+
+# RFC 9112, 4: status-line. Laxer: the SP before an absent reason may be absent too (many servers do that).
+RESPONSE_HEAD = re.compile(
+    rb"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: " + VALUE + rb")?\r\n(?:" + FIELD_LINE + rb")*+\r\n"
+)
+
+# The request fields a proxy must know or must not pass on, each with the line it stands on: (line, name, value).
+REQUEST_FIELDS = re.compile(
+    rb"(?i)(\n(host|connection|content-length|transfer-encoding|cookie|expect|upgrade|te|trailer|keep-alive"
+    rb"|proxy-connection|proxy-authorization|x-request-id|x-forwarded-(?:for|host|proto)|forwarded"
+    rb"):[ \t]*+([^\r]*+)\r)"
+)
+
+# The same for responses.
+RESPONSE_FIELDS = re.compile(
+    rb"(?i)(\n(connection|content-length|transfer-encoding|upgrade|trailer|te|keep-alive|proxy-connection"
+    rb"|proxy-authenticate):[ \t]*+([^\r]*+)\r)"
+)
+
+# RFC 9110, 8.6: Content-Length = 1*DIGIT. Stricter: at most 18 digits, so that it fits any signed 64-bit
+# integer, and no list of equal values (RFC 9112, 6.3 would allow it).
+CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
+
+# RFC 9110, 7.2 and RFC 3986, 3.2.2: uri-host [ ":" port ], no userinfo.
+HOST = re.compile(
+    rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[0-9A-Za-z\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})++)(?::([0-9]{0,5}+))?"
+)
+
+# What Serin keeps of a client's X-Request-ID: one visible word.
+REQUEST_ID = re.compile(rb"[!-~]{1,128}")
+
+# RFC 9112, 3.2.2: absolute-form. Only the two schemes a proxy of this kind can be asked for.
+ABSOLUTE_FORM = re.compile(rb"(?i)https?://([^/?]*+)([/?]?.*)")
+
+# RFC 9112, 7.1: chunk-size [chunk-ext] CRLF. Stricter: 16 digits at most; extensions must follow the grammar
+# of 7.1.1 (with its optional white space) and are dropped.
+_QUOTED = rb"\"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+\""
+_EXTENSION = rb"[ \t]*+;[ \t]*+" + TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + TOKEN + rb"|" + _QUOTED + rb"))?"
+CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:" + _EXTENSION + rb")*+\r\n")
+
+# RFC 9112, 7.1.2: trailer-section and the empty line after it.
+TRAILERS = re.compile(rb"(?:" + FIELD_LINE + rb")*+\r\n")

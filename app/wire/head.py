@@ -1,0 +1,245 @@
+"""Message heads: from bytes to the few facts a proxy needs, and nothing more.
+
+`parse_request` and `parse_response` take the bytes read so far and return None while the head is not whole.
+What they accept is forwarded as it came, byte for byte, less the lines a proxy must not pass on.
+Neither class is frozen: a frozen one costs a microsecond to make, and one of each is made for every request.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import unquote_to_bytes
+
+from app.errors import WireError
+from app.wire.body import request_framing, response_framing
+from app.wire.fault import check_request_prefix, check_response_prefix
+from app.wire.grammar import (
+    ABSOLUTE_FORM,
+    HOST,
+    REQUEST_FIELDS,
+    REQUEST_HEAD,
+    REQUEST_ID,
+    RESPONSE_FIELDS,
+    RESPONSE_HEAD,
+)
+
+# RFC 9110, 7.6.1: never passed on. X-Forwarded-* and Forwarded are a client's word about itself: replaced.
+REQUEST_DROPPED = frozenset(
+    b"connection transfer-encoding upgrade te trailer keep-alive proxy-connection proxy-authorization"
+    b" x-forwarded-for x-forwarded-host x-forwarded-proto forwarded".split()
+)
+
+# RFC 9110, 7.6.1 lets Connection name any field; naming these would change what the request means.
+PROTECTED = frozenset(b"host content-length transfer-encoding cookie authorization x-request-id".split())
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A request head. `head` is the raw text without the empty line; `size` counts the bytes with it.
+
+    `framing` is a length or CHUNKED (see `body`). `dropped` lists the field lines that must not go on, each
+    from the LF before it to its own CR. `client` is the address of who sent it; the front fills it in.
+    """
+
+    method: bytes
+    target: bytes
+    minor: int
+    head: bytes
+    size: int
+    host: bytes
+    framing: int
+    keep_alive: bool
+    dropped: list[bytes]
+    cookies: bytes = b""
+    request_id: bytes = b""
+    client: bytes = b""
+
+    @property
+    def path(self) -> bytes:
+        """The target without its query."""
+        return self.target.partition(b"?")[0]
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of the first field of that name."""
+        found = _field_pattern(name).search(self.head)
+        return found[1].rstrip(b" \t") if found else None
+
+    def cookie(self, name: bytes) -> bytes | None:
+        """The value of the first cookie of that name (RFC 6265, 5.4)."""
+        found = _cookie_pattern(name).search(self.cookies)
+        return found[1] if found else None
+
+    def query(self, name: bytes) -> bytes | None:
+        """The decoded value of the first query field of that name."""
+        for pair in self.target.partition(b"?")[2].split(b"&"):
+            key, _, value = pair.replace(b"+", b" ").partition(b"=")
+            if unquote_to_bytes(key) == name:
+                return unquote_to_bytes(value)
+        return None
+
+
+@dataclass(slots=True, eq=False)
+class Response:
+    """A response head, as Request. `framing` may also be UNTIL_CLOSE."""
+
+    status: int
+    minor: int
+    head: bytes
+    size: int
+    framing: int
+    keep_alive: bool
+    dropped: list[bytes]
+
+
+@lru_cache(1024)
+def _field_pattern(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"(?i)\n" + re.escape(name) + rb":[ \t]*+([^\r]*+)")
+
+
+@lru_cache(1024)
+def _cookie_pattern(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"(?:^|;)[ \t]*+" + re.escape(name) + rb"=([^; \t]*+)")
+
+
+@lru_cache(1024)
+def _line_pattern(name: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"(?i)\n" + re.escape(name) + rb":[^\r]*+\r")
+
+
+def parse_request(data: bytes, head_bytes: int, target_bytes: int, headers: int) -> Request | None:
+    """Read a request head (RFC 9112, 2 to 6); the numbers are the limits of the config document.
+
+    Raises WireError: 400, 405, 414, 431, 501 or 505, each with its reason.
+    """
+    match = REQUEST_HEAD.match(data) or (REQUEST_HEAD.match(data, 2) if data[:2] == b"\r\n" else None)
+    if match is None:
+        check_request_prefix(data, head_bytes, target_bytes, headers)
+        return None
+    method, target, minor_digit = match.groups()
+    start, end = match.span()
+    head = data[start : end - 2]
+    if len(target) > target_bytes:
+        raise WireError(414, "target_too_long")
+    if end > head_bytes or head.count(b"\n") - 1 > headers:
+        raise WireError(431, "head_too_large")
+    fields: dict[bytes, list[bytes]] = {}
+    dropped = _collect(REQUEST_FIELDS.findall(head), fields, REQUEST_DROPPED)
+    minor = 0 if minor_digit == b"0" else 1
+    request = Request(
+        method,
+        target,
+        minor,
+        head,
+        end,
+        _host(fields.get(b"host"), minor),
+        request_framing(minor, fields.get(b"content-length", _NONE), fields.get(b"transfer-encoding", _NONE)),
+        _keep_alive(minor, fields.get(b"connection"), head, dropped),
+        dropped,
+    )
+    if b"cookie" in fields:
+        request.cookies = b"; ".join(fields[b"cookie"])
+    if b"x-request-id" in fields:
+        _request_id(request, fields[b"x-request-id"])
+    if target[0] != _SLASH or method == b"CONNECT":
+        _other_form(request)
+    return request
+
+
+_NONE: list[bytes] = []
+_SLASH = ord("/")
+
+
+def parse_response(data: bytes, method: bytes, head_bytes: int) -> Response | None:
+    """Read the head of the answer to a request with `method` (RFC 9112, 4 and 6). Raises WireError 502."""
+    match = RESPONSE_HEAD.match(data)
+    if match is None:
+        check_response_prefix(data, head_bytes)
+        return None
+    end = match.end()
+    if end > head_bytes:
+        raise WireError(502, "head_too_large")
+    head = data[: end - 2]
+    fields: dict[bytes, list[bytes]] = {}
+    dropped = _collect(RESPONSE_FIELDS.findall(head), fields, RESPONSE_DROPPED)
+    minor = 0 if match[1] == b"0" else 1
+    status = int(match[2])
+    return Response(
+        status,
+        minor,
+        head,
+        end,
+        response_framing(
+            method, status, fields.get(b"content-length", _NONE), fields.get(b"transfer-encoding", _NONE)
+        ),
+        _keep_alive(minor, fields.get(b"connection"), head, dropped),
+        dropped,
+    )
+
+
+RESPONSE_DROPPED = frozenset(
+    b"connection transfer-encoding upgrade te trailer keep-alive proxy-connection proxy-authenticate".split()
+)
+
+
+def _collect(
+    found: list[tuple[bytes, bytes, bytes]], fields: dict[bytes, list[bytes]], drop: frozenset[bytes]
+) -> list[bytes]:
+    dropped = []
+    for line, cased, value in found:
+        name = cased.lower()
+        if name in drop:
+            dropped.append(line)
+        if name in fields:
+            fields[name].append(value.rstrip(b" \t"))
+        else:
+            fields[name] = [value.rstrip(b" \t")]
+    return dropped
+
+
+def _host(hosts: list[bytes] | None, minor: int) -> bytes:
+    if hosts is None:
+        if minor:
+            raise WireError(400, "no_host", "a request needs one Host")
+        return b""
+    if len(hosts) > 1:
+        raise WireError(400, "two_hosts", "a request needs one Host")
+    if not HOST.fullmatch(hosts[0]):
+        raise WireError(400, "bad_host", "Host must be a name or address, with or without a port")
+    return hosts[0]
+
+
+def _keep_alive(minor: int, connections: list[bytes] | None, head: bytes, dropped: list[bytes]) -> bool:
+    """RFC 9112, 9.3. What Connection names besides goes on the list of dropped lines (RFC 9110, 7.6.1)."""
+    if connections is None:
+        return minor > 0
+    options = {option.strip(b" \t").lower() for value in connections for option in value.split(b",")}
+    for name in options - PROTECTED - {b"close", b"keep-alive", b"upgrade", b"te", b""}:
+        dropped.extend(line for line in _line_pattern(name).findall(head) if line not in dropped)
+    return b"close" not in options and (minor > 0 or b"keep-alive" in options)
+
+
+def _request_id(request: Request, ids: list[bytes]) -> None:
+    if len(ids) == 1 and REQUEST_ID.fullmatch(ids[0]):
+        request.request_id = ids[0]
+    else:
+        request.dropped.extend(_line_pattern(b"x-request-id").findall(request.head))
+
+
+def _other_form(request: Request) -> None:
+    """A target that is not in origin-form (RFC 9112, 3.2): absolute-form is rewritten, the rest refused."""
+    absolute = ABSOLUTE_FORM.fullmatch(request.target)
+    if request.method == b"CONNECT":
+        raise WireError(405, "connect", "this is no forward proxy")
+    if request.target == b"*" and request.method == b"OPTIONS":
+        return
+    if absolute is None or not HOST.fullmatch(absolute[1]):
+        raise WireError(400, "bad_target", "a target must be a path")
+    path = absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
+    request.dropped.extend(_line_pattern(b"host").findall(request.head))
+    line_end = request.head.index(b"\r\n")
+    version = request.head[line_end - 8 : line_end]
+    lines = request.head[line_end:]
+    request.host, request.target = absolute[1], path
+    request.head = b"%b %b %b\r\nHost: %b%b" % (request.method, path, version, absolute[1], lines)
