@@ -60,13 +60,13 @@ def _listen(settings: Settings, store: Store, ending: AsyncResult[int]) -> int:
     try:
         server.start()
     except OSError as error:
-        raise CannotStart(f"cannot listen on {settings.host}:{settings.port}: {error.strerror}") from error
+        raise CannotStart(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     log.info("listening on http://%s:%d, store %s", shown, server.server_port, settings.store)
-    status: int = ending.get()
+    status = ending.get()
     store.hub.release()
     server.stop()
-    return status
+    return int(status or 0)
 
 
 def _allow_many_connections() -> None:

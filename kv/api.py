@@ -79,26 +79,26 @@ class Api:
         asked.alone(given, "wait", "rev", "history")
         if "history" in given:
             return answer.history(key, self._store.history(key, given["history"]))
-        known = asked.is_known(request)
-        item = self._read(key, given, known)
-        etag = item.version.etag if item else NO_ETAG
-        # Of what is not there nothing can be unchanged (RFC 9110, 13.2.1), but for who waits for it to come.
-        if known(etag) and (item or "wait" in given):
+        if "rev" in given:
+            return self._version(key, given["rev"], asked.is_known(request))
+        return self._newest(key, given.get("wait"), asked.is_known(request))
+
+    def _version(self, key: str, revision: int, known: Callable[[str], bool]) -> Response:
+        item = self._store.version(key, revision)
+        return answer.unchanged(item.version.etag) if known(item.version.etag) else answer.document(item)
+
+    def _newest(self, key: str, wait: float | None, known: Callable[[str], bool]) -> Response:
+        def read() -> tuple[Item | None, str]:
+            item = self._store.get(key)
+            return item, item.version.etag if item else NO_ETAG
+
+        item, etag = self._store.wait(key, read, lambda seen: known(seen[1]), wait or 0.0)
+        # Nothing is not unchanged (RFC 9110, 13.2.1), except for who waits for it to become something.
+        if known(etag) and (item or wait is not None):
             return answer.unchanged(etag)
         if item is None:
             raise NotFound("there is nothing under this key", key=key, etag=NO_ETAG)
         return answer.document(item)
-
-    def _read(self, key: str, given: dict[str, Any], known: Callable[[str], bool]) -> Item | None:
-        if "rev" in given:
-            item = self._store.get(key, given["rev"])
-            return item if item and item.live else None
-        return self._store.wait(
-            key,
-            lambda: self._store.get(key),
-            lambda item: known(item.version.etag if item else NO_ETAG),
-            given.get("wait", 0.0),
-        )
 
     def scan(self, request: Asked, prefix: str) -> Response:
         check_prefix(prefix)

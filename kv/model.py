@@ -21,7 +21,10 @@ KEY_BYTES = 256
 _SEGMENT = r"(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]+"
 _KEY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 _PREFIX = re.compile(rf"(?:{_SEGMENT}/)*")
-_GRAMMAR = f"a key is at most {KEY_BYTES} bytes: segments of A-Z a-z 0-9 . _ ~ - joined by single slashes, none '.' or '..'"
+_GRAMMAR = (
+    f"a key is at most {KEY_BYTES} bytes: segments of A-Z a-z 0-9 . _ ~ - "
+    "joined by single slashes, none of them '.' or '..'"
+)
 
 
 def check_key(key: str) -> str:

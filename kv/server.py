@@ -1,257 +1,25 @@
 """gevent's WSGIServer, made fit to be left alone with strangers.
 
-Adds what it lacks: one send a response and no Nagle; limits in time for head, body, idle and reading clients; a strict
-head; a lingering close when a request is refused before its body was read; an end that waits for no idle client.
+Adds what it lacks: one send a response and no Nagle; limits in time for head, body, idle and reading clients; a
+strict head; a lingering close when a request is refused before its body was read; an end that waits for no idle
+client.
 """
 
 from __future__ import annotations
 
-import io
 import logging
-import time
-from contextlib import suppress
-from dataclasses import dataclass
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote_to_bytes
+from typing import TYPE_CHECKING
 
 from gevent.pool import Pool
-from gevent.pywsgi import Input, WSGIHandler, WSGIServer
-from gevent.socket import IPPROTO_TCP, SHUT_RD, SHUT_WR, TCP_NODELAY, socket
+from gevent.pywsgi import WSGIServer
 
-from kv import head
-from kv.head import BadHead, Head
+from kv.connection import Connection
+from kv.incoming import Bounds
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication
 
 log = logging.getLogger(__name__)
-
-_SEND_AT_ONCE = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a client may take. Seconds, but `head_bytes`, `body_rate` (bytes a second) and `connections`.
-
-    A body has `head` seconds more than `body_rate` allows it. `linger`: how long the rest of a refused body is
-    read and dropped, so that the client sees the answer and not a reset.
-    """
-
-    head_bytes: int = 64 * 1024
-    head: float = 10.0
-    idle: float = 75.0
-    body_rate: float = 1024.0
-    send: float = 60.0
-    linger: float = 5.0
-    drain: float = 10.0
-    connections: int = 10_000
-
-
-class _Incoming(io.RawIOBase):
-    """What a client sends, until a deadline: from then on TimeoutError."""
-
-    def __init__(self, connection: socket) -> None:
-        self._connection = connection
-        self._deadline = 0.0
-
-    def allow(self, seconds: float) -> None:
-        """Let everything that is read from now on take `seconds`."""
-        self._deadline = time.monotonic() + seconds
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the client is too slow")
-        self._connection.settimeout(left)
-        return int(self._connection.recv_into(buffer))
-
-
-class _Body(Input):
-    """A request's body. What the application leaves of it is the connection's affair, see `_linger`."""
-
-    __slots__ = ()
-
-    def _discard(self) -> None:
-        pass
-
-    @property
-    def unread(self) -> bool:
-        if self.chunked_input:
-            return bool(self.chunk_length != 0)
-        return bool(self.position < (self.content_length or 0))
-
-
-class Connection(WSGIHandler):
-    """One client. `waiting`: between two requests, with nothing of the next one there yet."""
-
-    def __init__(self, sock: socket, address: Any, server: Server) -> None:
-        sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-        self._incoming = _Incoming(sock)
-        self._outgoing = bytearray()
-        self._head: Head | None = None
-        self.waiting = False
-        super().__init__(sock, address, server, io.BufferedReader(self._incoming))
-
-    @property
-    def _bounds(self) -> Bounds:
-        return cast(Server, self.server).bounds
-
-    def handle(self) -> None:
-        """Serve this connection to its end."""
-        connections = cast(Server, self.server).serving
-        connections.add(self)
-        try:
-            super().handle()
-        finally:
-            connections.discard(self)
-
-    def handle_one_request(self) -> bool | None:
-        """True if another request may follow."""
-        try:
-            raw = self._read_head()
-            if raw is None:
-                return None
-            self._head = head.parse(raw)
-        except BadHead as error:
-            return self._refuse(error)
-        except OSError:
-            return None
-        self._serve(self._head)
-        return None if self.close_connection else True
-
-    # Reading
-
-    def _read_head(self) -> bytes | None:
-        """The lines of the next head; None if the client has left or kept still for too long."""
-        if not self._begins():
-            return None
-        self._incoming.allow(self._bounds.head)
-        if not head.can_begin(self.rfile.peek(1)):
-            raise BadHead(400, "this is not an HTTP/1.1 request")
-        lines = bytearray()
-        try:
-            while (line := self._read_line(len(lines))) not in (b"\r\n", b"\n") or not lines:
-                if not line:
-                    return None
-                lines += (
-                    line if lines or line.strip() else b""
-                )  # RFC 9112, 2.2: an empty line before is ignored
-        except TimeoutError:
-            raise BadHead(408, "the request came too slowly") from None
-        return bytes(lines)
-
-    def _begins(self) -> bool:
-        self.waiting = True
-        try:
-            self._incoming.allow(self._bounds.idle)
-            return bool(not cast(Server, self.server).draining and self.rfile.peek(1))
-        finally:
-            self.waiting = False
-
-    def _read_line(self, before: int) -> bytes:
-        line = cast(bytes, self.rfile.readline(self._bounds.head_bytes - before + 1))
-        if before + len(line) > self._bounds.head_bytes:
-            raise BadHead(431, f"a request head may have {self._bounds.head_bytes} bytes")
-        return line
-
-    # Answering
-
-    def _serve(self, request: Head) -> None:
-        self.command, self.path = request.method, request.target
-        self.request_version = f"HTTP/{request.version}"
-        self.requestline = f"{request.method} {request.target} {self.request_version}"
-        self.close_connection = request.closes
-        self.environ = self.get_environ()
-        self.application = self.server.application
-        if request.length or request.chunked:
-            self._incoming.allow(self._bounds.head + (request.length or 0) / self._bounds.body_rate)
-        self.handle_one_response()
-        if self.wsgi_input.unread:
-            self._linger()
-
-    def get_environ(self) -> WSGIEnvironment:
-        """PEP 3333."""
-        request = cast(Head, self._head)
-        path, _, query = request.target.partition("?")
-        environ = cast("WSGIEnvironment", self.server.get_environ())
-        environ["REQUEST_METHOD"] = request.method
-        environ["PATH_INFO"] = unquote_to_bytes(path).decode("latin-1")
-        environ["QUERY_STRING"] = query
-        environ["SERVER_PROTOCOL"] = self.request_version
-        environ["REMOTE_ADDR"] = str(self.client_address[0])
-        for name, value in request.fields.items():
-            if "_" not in name:  # else `a_b` would pass for `a-b`
-                environ[_variable(name)] = value
-        waiting = self.socket if request.expects_continue else None
-        self.wsgi_input = _Body(self.rfile, request.length, waiting, request.chunked)
-        environ["wsgi.input"] = self.wsgi_input
-        environ["wsgi.input_terminated"] = True
-        return environ
-
-    def finalize_headers(self) -> None:
-        """Say it when this is the connection's last answer."""
-        super().finalize_headers()
-        if self.wsgi_input.unread or cast(Server, self.server).draining:
-            self.close_connection = True
-        if self.close_connection:
-            self.response_headers[:] = [
-                pair for pair in self.response_headers if pair[0].lower() != b"connection"
-            ]
-            self.response_headers.append((b"Connection", b"close"))
-
-    def _sendall(self, data: bytes | bytearray) -> None:
-        """Gather what pywsgi sends in pieces: head and small body go in one segment."""
-        self._outgoing += data
-        self.response_length += len(data)
-        if len(self._outgoing) > _SEND_AT_ONCE:
-            self._flush()
-
-    def _flush(self) -> None:
-        data, self._outgoing = self._outgoing, bytearray()
-        if data:
-            self.socket.settimeout(self._bounds.send)
-            self.socket.sendall(data)
-
-    def process_result(self) -> None:
-        """Send everything before anything else happens."""
-        super().process_result()
-        self._flush()
-
-    def handle_error(self, *error: Any) -> None:
-        """A client that has left is no error; the application's own faults it has answered itself."""
-        self.close_connection = True
-        if not isinstance(error[1], OSError):
-            log.error("%s", self.requestline, exc_info=cast(Any, error))
-
-    def log_request(self) -> None:
-        """The history of a key tells who wrote what; reads are not worth a line."""
-
-    # Ending
-
-    def _refuse(self, error: BadHead) -> None:
-        log.info("refused a request from %s: %s", self.client_address[0], error.detail)
-        with suppress(OSError):
-            self.socket.settimeout(self._bounds.send)
-            self.socket.sendall(_refusal(error))
-        self._linger()
-
-    def _linger(self) -> None:
-        self.close_connection = True
-        with suppress(OSError):
-            self.socket.shutdown(SHUT_WR)
-            self._incoming.allow(self._bounds.linger)
-            while self.rfile.read1(_SEND_AT_ONCE):
-                pass
-
-    def hang_up(self) -> None:
-        """End a connection that waits for its next request."""
-        if self.waiting:
-            with suppress(OSError):
-                self.socket.shutdown(SHUT_RD)
 
 
 class Server(WSGIServer):
@@ -280,16 +48,3 @@ class Server(WSGIServer):
         for connection in list(self.serving):
             connection.hang_up()
         super().stop(self.bounds.drain if timeout is None else timeout)
-
-
-def _variable(field: str) -> str:
-    name = field.upper().replace("-", "_")
-    return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
-
-
-def _refusal(error: BadHead) -> bytes:
-    text = f"{error.detail}\n".encode()
-    return (
-        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\nContent-Type: text/plain\r\n"
-        f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n"
-    ).encode() + text

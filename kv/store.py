@@ -68,9 +68,16 @@ class Store:
         self.hub.check()
         self.engine.commit((), (), Meta())
 
-    def get(self, key: str, revision: int | None = None) -> Item | None:
-        """The live item, or the version written at `revision`, which may be a deletion. Raises Gone."""
-        return self.engine.get(check_key(key), revision)
+    def get(self, key: str) -> Item | None:
+        """What is there now."""
+        return self.engine.get(check_key(key))
+
+    def version(self, key: str, revision: int) -> Item:
+        """The document written at exactly `revision`. Raises NotFound and Gone."""
+        item = self.engine.get(check_key(key), revision)
+        if item is None or not item.live:
+            raise NotFound(f"there is no document under this key at revision {revision}", key=key)
+        return item
 
     def history(self, key: str, limit: int) -> list[Version]:
         """Newest first. Raises NotFound for a key never written."""
@@ -110,9 +117,7 @@ class Store:
 
     def restore(self, key: str, revision: int, conditions: Sequence[Condition], meta: Meta) -> Result:
         """Write the version of `revision` again. Raises NotFound, Gone and what Engine.commit does."""
-        item = self.get(key, revision)
-        if item is None or not item.live:
-            raise NotFound(f"there is no document under this key at revision {revision}", key=key)
+        item = self.version(key, revision)
         note = meta.note or f"copy of revision {revision}"
         return self._one(Put(key, item.value), conditions, replace(meta, note=note))
 

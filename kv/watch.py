@@ -47,7 +47,7 @@ class Hub:
         self._watchers: defaultdict[str, set[Watcher]] = defaultdict(set)
         self._count = 0
         self._expected: dict[int, Flag] = {}
-        self._follower: Greenlet | None = None
+        self._follower: Greenlet[..., None] | None = None
         self._failure: Exception | None = None
         self.closing = False
         self.revision = 0

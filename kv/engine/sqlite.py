@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from gevent import Greenlet
 from gevent.event import AsyncResult
@@ -54,7 +54,7 @@ class SqliteEngine:
         self._accepting = False
         self._broken: Unavailable | None = None
         self._pool: ThreadPool | None = None
-        self._committer: Greenlet | None = None
+        self._committer: Greenlet[[], None] | None = None
 
     def open(self) -> int:
         try:
@@ -91,8 +91,7 @@ class SqliteEngine:
             raise Unavailable("the store is closed")
         write = _Write(conditions, operations, meta, AsyncResult())
         self._writes.put(write)
-        commit: Commit = write.outcome.get()
-        return commit
+        return cast(Commit, write.outcome.get())
 
     def feed(self) -> Iterator[Event]:
         while (event := self._feed.get()) is not None:

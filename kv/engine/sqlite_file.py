@@ -154,7 +154,7 @@ class FileLock:
             owner = os.read(self._descriptor, 20).decode(errors="replace").strip()
             self.release()
             raise CannotStart(
-                f"another process ({owner or 'unknown'}) is using this store; one may"
+                f"{self._path} is held by process {owner or 'unknown'}: a SQLite store belongs to one process"
             ) from None
         os.truncate(self._descriptor, 0)
         os.write(self._descriptor, b"%d\n" % os.getpid())
