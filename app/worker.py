@@ -17,8 +17,8 @@ class GunicornFront(Front):
         super().__init__(listener, application, error_log=log, **options)
 
 
-class Worker(GeventWorker):  # type: ignore[misc]
+class Worker(GeventWorker):
     """gunicorn hands the two classes to gevent; everything else is its own gevent worker."""
 
     server_class = GunicornFront
-    wsgi_handler = FastLane
+    wsgi_handler = FastLane  # type: ignore[assignment]
