@@ -70,8 +70,8 @@ def read_report(text: str) -> Report:
     return Report(
         requests=int(_find(r"(\d+) requests in", text)),
         rate=float(_find(r"Requests/sec:\s+([\d.]+)", text)),
-        p50_ms=_milliseconds(_find(r"50%\s+(\S+)", text)),
-        p99_ms=_milliseconds(_find(r"99%\s+(\S+)", text)),
+        p50_ms=_milliseconds(_find(r"\n +50%\s+(\S+)", text)),
+        p99_ms=_milliseconds(_find(r"\n +99%\s+(\S+)", text)),
         errors=_errors(text),
     )
 

@@ -10,7 +10,8 @@ from bench.proxy import PORTS, chosen, table
 
 REPORT = """\
   Thread Stats   Avg      Stdev     Max   +/- Stdev
-    Latency     1.49ms    1.21ms  22.10ms   90.00%
+    Latency     1.49ms    1.21ms  22.10ms     99%
+    Req/Sec     7.21k   100.20     7.40k    50%
   Latency Distribution
      50%  850.00us
      75%    2.00ms
