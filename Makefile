@@ -13,7 +13,7 @@ export PYTHONUNBUFFERED := 1
 
 # honcho gives its first process --port as PORT, so `web` comes first in both Procfiles; the others have flags
 # or variables of their own.
-HONCHO = $(BIN)/honcho --app-root . start --port $${PORT:-8080} --procfile
+HONCHO = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho --app-root . start --port $${PORT:-8080} --procfile
 
 .PHONY: help demo run test check bench clean
 
