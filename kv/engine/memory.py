@@ -11,7 +11,7 @@ from gevent.queue import Queue
 from kv.engine.base import Limits
 from kv.engine.mirror import Draft, Mirror
 from kv.engine.plan import plan
-from kv.errors import Gone
+from kv.errors import Gone, Unavailable
 from kv.model import Commit, Condition, Event, Item, Meta, Operation, Version
 
 
@@ -23,8 +23,10 @@ class MemoryEngine:
         self._mirror = Mirror()
         self._versions: dict[str, deque[Item]] = {}
         self._feed: Queue[Event | None] = Queue()
+        self._accepting = False
 
     def open(self) -> int:
+        self._accepting = True
         return self._mirror.revision
 
     def get(self, key: str, revision: int | None = None) -> Item | None:
@@ -42,6 +44,8 @@ class MemoryEngine:
         return self._mirror.scan(prefix, after, limit)
 
     def commit(self, conditions: Sequence[Condition], operations: Sequence[Operation], meta: Meta) -> Commit:
+        if not self._accepting:
+            raise Unavailable("the store is closed")
         commit = plan(Draft(self._mirror), conditions, operations, meta, self._limits)
         if commit.changes:
             self._remember(commit)
@@ -66,4 +70,5 @@ class MemoryEngine:
         return {"engine": "memory", "revision": self._mirror.revision}
 
     def close(self) -> None:
+        self._accepting = False
         self._feed.put(None)

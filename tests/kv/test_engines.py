@@ -1,0 +1,253 @@
+"""What every engine promises, asked of each."""
+
+from __future__ import annotations
+
+import itertools
+
+import gevent
+import pytest
+
+from kv.errors import BadRequest, Conflict, Full, Gone, NotFound, TooLarge, Unavailable
+from kv.model import NO_ETAG, Condition, Delete, Merge, Meta, Put
+from tests.support.kv_helpers import delete, put
+
+
+def revisions(engine, key):
+    return [version.revision for version in engine.history(key, 100)]
+
+
+def test_starts_empty(engine):
+    assert engine.get("a") is None
+    assert engine.scan("", "", 10) == (0, [])
+    assert engine.history("a", 10) == []
+
+
+def test_a_put_is_read_back(engine):
+    result = put(engine, "a", b"1").results[0]
+    assert (result.changed, result.created, result.item) == (True, True, engine.get("a"))
+    assert (engine.get("a").value, engine.get("a").version.revision) == (b"1", 1)
+
+
+def test_the_same_content_makes_no_revision(engine):
+    put(engine, "a", b"1")
+    again = put(engine, "a", b"1")
+    assert (again.revision, again.results[0].changed, again.changes) == (1, False, ())
+    assert revisions(engine, "a") == [1]
+
+
+def test_a_deletion_is_a_version(engine):
+    put(engine, "a", b"1")
+    assert not delete(engine, "a").results[0].item.live
+    assert engine.get("a") is None
+    assert [version.deleted for version in engine.history("a", 10)] == [True, False]
+
+
+def test_versions_are_counted_on_after_a_deletion(engine):
+    put(engine, "a", b"1")
+    delete(engine, "a")
+    again = put(engine, "a", b"1").results[0]
+    assert (again.created, again.item.version.number) == (True, 3)
+
+
+@pytest.mark.parametrize("operation", [Delete("a"), Merge("a", {})])
+def test_nothing_cannot_be_changed(engine, operation):
+    with pytest.raises(NotFound):
+        engine.commit((), [operation], Meta())
+
+
+def test_merges(engine):
+    put(engine, "a", b'{"x": 1, "y": {"z": 2}}')
+    engine.commit((), [Merge("a", {"x": None, "y": {"w": 3}})], Meta())
+    assert engine.get("a").value == b'{"y": {"z": 2, "w": 3}}'
+
+
+@pytest.mark.parametrize(
+    ("conditions", "holds"),
+    [
+        ([Condition("a", None)], True),
+        ([Condition("a", None, wanted=False)], False),
+        ([Condition("b", None)], False),
+        ([Condition("b", None, wanted=False)], True),
+        ([Condition("b", frozenset({NO_ETAG}))], True),
+        ([Condition("a", frozenset({"1-6b86b273ff34", "other"}))], True),
+        ([Condition("a", frozenset({"1-6b86b273ff34"}), wanted=False)], False),
+        ([Condition("a", frozenset({"other"}))], False),
+        ([Condition("a", None), Condition("b", None)], False),
+    ],
+)
+def test_conditions(engine, conditions, holds):
+    put(engine, "a", b"1")
+    if holds:
+        assert put(engine, "a", b"2", *conditions).revision == 2
+        return
+    with pytest.raises(Conflict) as caught:
+        put(engine, "a", b"2", *conditions)
+    assert caught.value.members["etag"] == (NO_ETAG if caught.value.members["key"] == "b" else "1-6b86b273ff34")
+    assert engine.get("a").value == b"1"
+
+
+def test_a_commit_of_several_operations_has_one_revision(engine):
+    put(engine, "c", b"1")
+    commit = engine.commit((), [Put("a", b"1"), Put("b", b"2"), Delete("c")], Meta())
+    assert [item.version.revision for item in commit.changes] == [2, 2, 2]
+    assert [item.key for item in engine.scan("", "", 10)[1]] == ["a", "b"]
+
+
+def test_all_or_nothing(engine):
+    with pytest.raises(NotFound):
+        engine.commit((), [Put("a", b"1"), Delete("b")], Meta())
+    assert engine.get("a") is None
+    assert put(engine, "c", b"1").revision == 1
+
+
+def test_a_key_once_in_a_commit(engine):
+    with pytest.raises(BadRequest):
+        engine.commit((), [Put("a", b"1"), Delete("a")], Meta())
+
+
+def test_old_versions(engine):
+    put(engine, "a", b"1")
+    put(engine, "b", b"x")
+    put(engine, "a", b"2")
+    delete(engine, "a")
+    assert [engine.get("a", revision).value for revision in (1, 3, 4)] == [b"1", b"2", b""]
+    assert (engine.get("a", 2), engine.get("a", 9), engine.get("nobody", 1)) == (None, None, None)
+
+
+def test_the_last_versions_are_kept(small):
+    for number in range(6):
+        put(small, "a", b"%d" % number)
+    assert revisions(small, "a") == [6, 5, 4, 3]
+    assert small.get("a", 3).value == b"2"
+    with pytest.raises(Gone):
+        small.get("a", 2)
+
+
+def test_history_is_cut_to_what_was_asked(engine):
+    for number in range(5):
+        put(engine, "a", b"%d" % number)
+    assert [version.revision for version in engine.history("a", 2)] == [5, 4]
+
+
+def test_history_tells_who_and_why(engine):
+    meta = Meta("ann", "for the sale", 1_700_000_000.25)
+    engine.commit((), [Put("a", b"12")], meta)
+    version = engine.history("a", 1)[0]
+    assert (version.meta, version.size, version.etag) == (meta, 2, engine.get("a").version.etag)
+
+
+def test_a_value_too_large_changes_nothing(small):
+    put(small, "a", b'{"a": 1}')
+    with pytest.raises(TooLarge):
+        put(small, "a", b"x" * 11)
+    with pytest.raises(TooLarge):
+        small.commit((), [Merge("a", {"b": 1})], Meta())
+    assert small.get("a").value == b'{"a": 1}'
+
+
+def test_no_more_keys_than_the_limit(small):
+    for key in "abc":
+        put(small, key, b"1")
+    with pytest.raises(Full):
+        put(small, "d", b"1")
+    put(small, "a", b"2")
+
+
+def test_the_longest_deleted_key_makes_room(small):
+    for key in "abc":
+        put(small, key, b"1")
+    delete(small, "b")
+    delete(small, "a")
+    put(small, "d", b"1")
+    assert (small.history("b", 9), len(small.history("a", 9))) == ([], 2)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "after", "limit", "keys", "revision"),
+    [
+        ("", "", 9, ["a", "a.b", "a/b", "a/c", "a/~/d", "b"], 7),
+        ("a/", "", 9, ["a/b", "a/c", "a/~/d"], 7),
+        ("a/", "a/b", 1, ["a/c"], 7),
+        ("a/~/", "", 9, ["a/~/d"], 5),
+        ("a/", "b", 9, [], 7),
+        ("c/", "", 9, [], 0),
+    ],
+)
+def test_scan(engine, prefix, after, limit, keys, revision):
+    for key in ("b", "a", "a/b", "a.b", "a/~/d", "a/c"):
+        put(engine, key, b"1")
+    put(engine, "a/c", b"2")
+    assert (engine.scan(prefix, after, limit)[0], [i.key for i in engine.scan(prefix, after, limit)[1]]) == (
+        revision,
+        keys,
+    )
+
+
+def test_scan_leaves_deletions_out_but_counts_them(engine):
+    put(engine, "a/b", b"1")
+    delete(engine, "a/b")
+    assert engine.scan("a/", "", 9) == (2, [])
+
+
+def test_the_feed_has_every_change_in_order(engine):
+    put(engine, "a", b"1")
+    put(engine, "a", b"1")
+    put(engine, "b", b"1")
+    delete(engine, "a")
+    engine.close()
+    assert [(event.revision, event.changes[0].key) for event in engine.feed()] == [(1, "a"), (2, "b"), (3, "a")]
+
+
+def test_concurrent_writers_are_put_in_one_order(engine):
+    writers = [gevent.spawn(put, engine, f"k{n % 7}", b"%d" % n) for n in range(300)]
+    gevent.joinall(writers, timeout=10)
+    assert sorted(writer.get().revision for writer in writers) == list(range(1, 301))
+    engine.close()
+    assert [event.revision for event in engine.feed()] == list(range(1, 301))
+
+
+def test_of_racing_creators_one_wins(engine):
+    create = Condition("a", None, wanted=False)
+    writers = [gevent.spawn(put, engine, "a", b"%d" % n, create) for n in range(50)]
+    gevent.joinall(writers, timeout=10)
+    assert [writer.exception is None for writer in writers].count(True) == 1
+    assert {type(writer.exception) for writer in writers} == {type(None), Conflict}
+
+
+def test_racing_merges_are_all_kept(engine):
+    put(engine, "a", b"{}")
+    writers = [gevent.spawn(engine.commit, (), [Merge("a", {f"n{n}": n})], Meta()) for n in range(50)]
+    gevent.joinall(writers, timeout=10, raise_error=True)
+    assert engine.get("a").value.count(b"n") == 50
+
+
+def test_compare_and_set_counts_without_loss(engine):
+    put(engine, "a", b"0")
+    conflicts = itertools.count()
+
+    def increment():
+        while True:
+            item = engine.get("a")
+            try:
+                put(engine, "a", b"%d" % (int(item.value) + 1), Condition("a", frozenset({item.version.etag})))
+            except Conflict:
+                next(conflicts)
+                gevent.sleep(0)
+            else:
+                return
+
+    gevent.joinall([gevent.spawn(increment) for _ in range(20)], timeout=10, raise_error=True)
+    assert engine.get("a").value == b"20"
+
+
+def test_status(engine, make_engine):
+    put(engine, "a", b"1")
+    assert engine.status()["revision"] == 1
+    assert engine.status()["engine"] in ("memory", "sqlite")
+
+
+def test_closed_is_closed(engine):
+    put(engine, "a", b"1")
+    engine.close()
+    with pytest.raises(Unavailable):
+        put(engine, "a", b"2")

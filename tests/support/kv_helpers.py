@@ -1,0 +1,97 @@
+"""Stores, clients and servers of the config server, one line each in a test."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import gevent
+from werkzeug.test import Client, TestResponse
+
+from kv.api import Api
+from kv.engine.base import Engine, Limits
+from kv.engine.memory import MemoryEngine
+from kv.engine.sqlite import SqliteEngine
+from kv.incoming import Bounds
+from kv.model import Commit, Condition, Delete, Meta, Put
+from kv.server import Server
+from kv.store import Store
+from kv.watch import Hub
+
+MakeEngine = Callable[[Path, Limits | None], Engine]
+
+ENGINES: dict[str, MakeEngine] = {
+    "memory": lambda folder, limits: MemoryEngine(limits),
+    "sqlite": lambda folder, limits: SqliteEngine(folder / "kv.db", limits),
+}
+
+
+@contextmanager
+def opened(engine: Engine) -> Iterator[Engine]:
+    engine.open()
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+def put(engine: Engine, key: str, value: bytes, *conditions: Condition) -> Commit:
+    return engine.commit(conditions, [Put(key, value)], Meta())
+
+
+def delete(engine: Engine, key: str) -> Commit:
+    return engine.commit((), [Delete(key)], Meta())
+
+
+@contextmanager
+def serving_store(engine: Engine | None = None, hub: Hub | None = None) -> Iterator[Store]:
+    store = Store(engine or MemoryEngine(), hub)
+    store.start()
+    try:
+        yield store
+    finally:
+        store.stop()
+
+
+@contextmanager
+def serving(store: Store, bounds: Bounds | None = None) -> Iterator[Server]:
+    server = Server(("127.0.0.1", 0), Api(store), bounds)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def client(store: Store, names: Sequence[str] = ()) -> Client:
+    return Client(Api(store, names))
+
+
+def etag(response: TestResponse) -> str:
+    """As it stands in the header, quotes included."""
+    return response.headers["ETag"]
+
+
+def problem(response: TestResponse) -> dict:
+    """The problem document, checked for being one."""
+    assert response.mimetype == "application/problem+json"
+    document = json.loads(response.data)
+    assert document["status"] == response.status_code
+    return document
+
+
+@contextmanager
+def held(watchers: Callable[[], int], call: Callable[[], object]) -> Iterator[gevent.Greenlet]:
+    """Inside the block `call` runs in a greenlet of its own and is waiting."""
+    before = watchers()
+    greenlet = gevent.spawn(call)
+    try:
+        with gevent.Timeout(5):
+            while watchers() == before and not greenlet.ready():
+                gevent.sleep(0)
+        assert not greenlet.ready(), greenlet.value
+        yield greenlet
+    finally:
+        greenlet.kill()
