@@ -54,7 +54,7 @@ def _timetable(servers: Sequence[Server], rng: random.Random) -> list[tuple[int,
     drawn = rng.randrange(ends[-1])
     first = bisect(ends, drawn)
     due, period = times[first]
-    start = due + (ends[first] - 1 - drawn) * period
+    start = due + (ends[first] - drawn) * period
     return [(_next(start + (index < first), *each), each[1]) for index, each in enumerate(times)]
 
 

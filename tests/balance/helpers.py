@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,17 @@ ANYONE = Request()
 
 def visitor(name: bytes | str | int, cookie: bytes = b"serin") -> Request:
     return Request(cookies={cookie: name if isinstance(name, bytes) else str(name).encode()})
+
+
+class Drawn(random.Random):
+    """Draws what the test wants."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:
+        return self.number
 
 
 class Loads(dict[str, Load]):
@@ -84,7 +95,7 @@ def count(pick: Callable[[], Server], times: int) -> Counter[Server]:
     return Counter(pick() for _ in range(times))
 
 
-def chi_square(seen: Counter[Any], weights: dict[Any, float]) -> float:
+def chi_square(seen: Counter[Any], weights: Mapping[Any, float]) -> float:
     """How far the counts are from the weights; compare with RARE[len(weights) - 1]."""
     assert set(seen) <= set(weights)
     unit = seen.total() / sum(weights.values())

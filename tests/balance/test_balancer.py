@@ -7,6 +7,7 @@ import random
 import weakref
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -165,6 +166,12 @@ def test_refresh_leaves_the_rotations_it_does_not_touch() -> None:
     assert seen == {f"http://stable-{n}": 100 for n in range(3)}
 
 
+def test_a_new_balance_holds_from_the_next_request() -> None:
+    before = balancer(config((1, 1), balance="random"))
+    after = balancer(config((1, 1)), previous=before)
+    assert set(Counter(after.choose(ANYONE).server.url for _ in range(100)).values()) == {50}
+
+
 def test_loads_outlive_the_config() -> None:
     loads = Loads()
     one = balancer(config((1, 1)), loads)
@@ -190,8 +197,8 @@ class WatchedLoad(Load):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_the_previous_balancer_and_its_servers_are_let_go(style: str) -> None:
-    one = WatchedBalancer(config(style=style), lambda _: WatchedLoad(), random.Random(1))
-    gone = [weakref.ref(one), *(weakref.ref(server.load) for server in one.servers)]
+    one = WatchedBalancer(config(style=style), lambda _url: WatchedLoad(), random.Random(1))
+    gone: list[weakref.ref[Any]] = [weakref.ref(one), *(weakref.ref(server.load) for server in one.servers)]
     two = balancer(config(), previous=one)
     del one
     gc.collect()

@@ -12,21 +12,10 @@ from hypothesis import strategies as st
 
 from app.balance.group import BALANCES, Group, LeastConnections, Random, RoundRobin
 from app.errors import BalanceError
-from tests.balance.helpers import RARE, chi_square, count, servers
+from tests.balance.helpers import RARE, Drawn, chi_square, count, servers
 
 WEIGHTS = st.lists(st.integers(1, 8), min_size=1, max_size=6)
 SEEDS = st.integers(0, 2**32)
-
-
-class Drawn(random.Random):
-    """Draws what the test wants."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-    def randrange(self, *_: int) -> int:
-        return self.number
 
 
 def in_turn(weights: list[int], seed: int, times: int) -> list[int]:

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from hashlib import blake2b
 from itertools import pairwise
+from math import sqrt
+from typing import Any
 from zlib import adler32, crc32
 
 import pytest
@@ -39,7 +41,8 @@ def on_canary(ratio: float, salt: str = "", style: str = "ratio") -> set[int]:
 def is_uniform(place: Callable[[bytes], float], ids: range, ratio: float) -> bool:
     """Whether about as many of the ids as the ratio says are below it: within 3 standard deviations."""
     below = sum(place(b"%d" % each) < ratio for each in ids)
-    return abs(below - len(ids) * ratio) <= 3 * (len(ids) * ratio * (1 - ratio)) ** 0.5
+    deviation = sqrt(len(ids) * ratio * (1 - ratio))
+    return abs(below - len(ids) * ratio) <= 3 * deviation
 
 
 SEQUENTIAL = [
@@ -73,6 +76,7 @@ def test_a_salt_of_any_length_is_a_key() -> None:
     assert salt_key("ä") == "ä".encode()
     long = {salt_key("x" * length) for length in (64, 65, 1000)}
     assert len(long) == 3
+    assert b"x" * 64 in long
     assert all(len(key) <= 64 for key in long)
 
 
@@ -109,13 +113,19 @@ def test_a_server_that_leaves_moves_only_its_own_visitors_and_takes_them_back(
     whole = {f"stable-{n}": weight for n, weight in enumerate([*stable, 1])}
     gone = f"stable-{leaver % len(whole)}"
     fewer = {name: weight for name, weight in whole.items() if name != gone}
-    rest = {"sticky_sessions": True, "style": style, "ratio": 0.3}
+    rest: dict[str, Any] = {"sticky_sessions": True, "style": style, "ratio": 0.3}
     before, after = homes(config(whole, canary, **rest)), homes(config(fewer, canary, **rest))
     assert all(after[name] == url for name, url in before.items() if url != f"http://{gone}")
 
 
+def test_a_server_keeps_its_visitors_when_its_version_is_promoted() -> None:
+    hosts = {"one": 1, "other": 2}
+    canary = homes(config((1,), hosts, sticky_sessions=True, ratio=1.0))
+    assert homes(config(hosts, (), sticky_sessions=True)) == canary
+
+
 def test_a_server_that_comes_takes_its_share_evenly() -> None:
-    rest = {"sticky_sessions": True, "ratio": 0.0}
+    rest: dict[str, Any] = {"sticky_sessions": True, "ratio": 0.0}
     before, after = homes(config((2, 2), **rest)), homes(config((2, 2, 1), **rest))
     moved = Counter(before[name] for name in VISITORS if before[name] != after[name])
     assert {after[name] for name in VISITORS if before[name] != after[name]} == {"http://stable-2"}

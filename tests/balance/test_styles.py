@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from itertools import chain, combinations, pairwise
 from math import ceil, floor
@@ -11,9 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.balance.balancer import Balancer
-from app.balance.styles import STYLES
+from app.balance.group import Group
+from app.balance.server import Load, Server
+from app.balance.styles import STYLES, Choices, Share
 from app.errors import BalanceError
-from tests.balance.helpers import ANYONE, RARE, Request, balancer, chi_square, config, take_out, visitor
+from tests.balance.helpers import (
+    ANYONE,
+    RARE,
+    Drawn,
+    Request,
+    balancer,
+    chi_square,
+    config,
+    take_out,
+    visitor,
+)
 
 RATIOS = st.floats(0, 1) | st.decimals(0, 1, places=3).map(float)
 SEEDS = st.integers(0, 2**32)
@@ -36,6 +49,15 @@ def shares(fleet: Balancer, times: int, request: Request = ANYONE) -> Counter[st
 
 def canaries(fleet: Balancer, times: int) -> list[bool]:
     return [fleet.choose(ANYONE).server.version == "canary" for _ in range(times)]
+
+
+def choices_of(ratio: float) -> Choices:
+    """One server a version, and a canary whose next request is as far away as can be."""
+    stable, canary = (
+        Group((Server(f"http://{name}", name, 1, Load()),), "round_robin", random.Random(0))
+        for name in ("stable", "canary")
+    )
+    return Choices(stable, canary, lambda: stable, lambda _: 0, ratio, Share(Drawn(0)), random.Random(0))
 
 
 def split(total: int, up: list[str]) -> dict[str, float]:
@@ -69,6 +91,22 @@ def test_the_ratio_does_not_drift() -> None:
 @pytest.mark.parametrize(("ratio", "expected"), [(0, 0), (1, 300), (0.0, 0), (1.0, 300), (1e-9, 0)])
 def test_the_ends_of_the_ratio(ratio: float, expected: int) -> None:
     assert sum(canaries(balancer(config(ratio=ratio)), 300)) == expected
+
+
+def test_the_ratio_is_the_decimal_that_was_written() -> None:
+    choices = choices_of(0.3)
+    assert [STYLES["ratio"](choices).pick(ANYONE).version for _ in range(10)].count("canary") == 3
+
+
+def test_a_ratio_of_one_is_everything_from_the_first_request_on() -> None:
+    choices = choices_of(1.0)
+    assert STYLES["ratio"](choices).pick(ANYONE).version == "canary"
+
+
+@pytest.mark.parametrize("style", ["ratio", "random", "hash"])
+def test_a_ratio_of_nothing_recalls_even_the_visitor_at_zero(style: str) -> None:
+    choices = choices_of(0.0)
+    assert STYLES[style](choices).place(0).version == "stable"
 
 
 def test_chance_keeps_the_ratio() -> None:
@@ -139,6 +177,12 @@ def test_hash_is_reproducible_and_sets_no_cookie() -> None:
         server, new_visitor, how = one.choose(request)
         assert (new_visitor, how) == (None, "style")
         assert server.url == other.choose(request).server.url == one.choose(request).server.url
+
+
+def test_hash_tells_strangers_apart_by_address() -> None:
+    fleet = balancer(config(STABLE, CANARY, style="hash", ratio=0.5))
+    strangers = (Request(client=b"192.0.2.%d" % n) for n in range(200))
+    assert {fleet.choose(stranger).server.url for stranger in strangers} == set(URLS)
 
 
 def test_hash_knows_a_visitor_by_cookie_before_address() -> None:
