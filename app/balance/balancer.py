@@ -81,7 +81,7 @@ class Balancer:
             stable=stable,
             canary=canary or stable,
             everyone=partial(group, "everyone", config.style, live),
-            digest=self._digest,
+            digest=partial(_digest, self._identity, self._key),
             ratio=config.ratio,
             share=self._share,
             rng=self._rng,
@@ -114,15 +114,16 @@ class Balancer:
         visitor = self._identity.of(facts) if self._sticky else None
         return group.pick() if visitor is None else group.place(digest(visitor, self._key))
 
-    def _digest(self, facts: Facts) -> int:
-        return digest(self._identity.of(facts) or facts.client, self._key)
-
     def _group(self, before: dict[str, Group], name: str, balance: str, servers: tuple[Server, ...]) -> Group:
         group = before.get(name)
         if group is None or (group.balance, group.servers) != (balance, servers):
             group = Group(servers, balance, self._rng)
         self._groups[name] = group
         return group
+
+
+def _digest(identity: Identity, key: bytes, facts: Facts) -> int:
+    return digest(identity.of(facts) or facts.client, key)
 
 
 def _servers(config: Config, loads: Callable[[str], Load], known: tuple[Server, ...]) -> tuple[Server, ...]:

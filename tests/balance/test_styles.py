@@ -88,6 +88,11 @@ def test_the_ratio_does_not_drift() -> None:
     assert {sum(canaries(fleet, 2000)) for _ in range(10)} == {200}
 
 
+def test_instances_do_not_start_in_step() -> None:
+    firsts = Counter(canaries(balancer(config(ratio=0.25), seed=seed), 1)[0] for seed in range(400))
+    assert chi_square(firsts, {True: 1, False: 3}) < RARE[1]
+
+
 @pytest.mark.parametrize(("ratio", "expected"), [(0, 0), (1, 300), (0.0, 0), (1.0, 300), (1e-9, 0)])
 def test_the_ends_of_the_ratio(ratio: float, expected: int) -> None:
     assert sum(canaries(balancer(config(ratio=ratio)), 300)) == expected
