@@ -14,7 +14,7 @@ from app.balance.facts import Facts
 from app.balance.group import Group
 from app.balance.overrides import Overrides
 from app.balance.server import Load, Server
-from app.balance.sticky import Identity, digest, new_visitor, salt_key
+from app.balance.sticky import Identity, digest, new_visitor
 from app.balance.styles import STYLES, Choices, Share
 from app.config.model import Config
 
@@ -60,7 +60,7 @@ class Balancer:
         self.config = config
         self.servers: tuple[Server, ...] = _servers(config, loads, previous.servers if previous else ())
         self._rng = rng
-        self._key = salt_key(config.salt)
+        self._key = config.salt.encode()
         self._identity = Identity(config.sticky)
         self._overrides = Overrides(config.overrides) if config.overrides else None
         self._styled = {server: Choice(server, None, "style") for server in self.servers}

@@ -21,14 +21,11 @@ _LONGEST_COOKIE = 128
 _MASK = 2**64 - 1
 
 
-def salt_key(salt: str) -> bytes:
-    """The document's salt as a key: its UTF-8 bytes, or their digest when a key cannot hold them."""
-    key = salt.encode()
-    return key if len(key) <= blake2b.MAX_KEY_SIZE else blake2b(key).digest()
-
-
 def digest(visitor: bytes, key: bytes) -> int:
-    """128 bits of keyed BLAKE2b (RFC 7693): who does not know the key cannot choose an id for its place."""
+    """128 bits of keyed BLAKE2b (RFC 7693): who does not know the key cannot choose an id for its place.
+
+    The key is the salt's UTF-8 bytes, at most 64: the schema sees to it.
+    """
     return int.from_bytes(blake2b(visitor, digest_size=16, key=key).digest())
 
 

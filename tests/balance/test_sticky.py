@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.balance.sticky import Identity, Rendezvous, digest, new_visitor, point, salt_key, set_cookie
+from app.balance.sticky import Identity, Rendezvous, digest, new_visitor, point, set_cookie
 from app.balance.styles import STYLES
 from app.config.model import Config, StickyConfig, StickyKey
 from tests.balance.helpers import RARE, Request, balancer, chi_square, config, visitor
@@ -70,14 +70,6 @@ def test_the_point_is_the_top_of_keyed_blake2b() -> None:
 @settings(deadline=None)
 def test_a_point_is_in_the_unit_interval(name: bytes, salt: bytes) -> None:
     assert 0 <= point(name, salt) < 1
-
-
-def test_a_salt_of_any_length_is_a_key() -> None:
-    assert salt_key("ä") == "ä".encode()
-    long = {salt_key("x" * length) for length in (64, 65, 1000)}
-    assert len(long) == 3
-    assert b"x" * 64 in long
-    assert all(len(key) <= 64 for key in long)
 
 
 @pytest.mark.parametrize("style", SPLIT_STYLES)
