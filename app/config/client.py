@@ -15,7 +15,8 @@ from urllib.parse import quote
 
 from gevent import Timeout
 from requests import ConnectionError as NoConnection
-from requests import ConnectTimeout, RequestException, Response, Session
+from requests import RequestException, Response, Session
+from requests import Timeout as TooSlow
 from urllib3.exceptions import HTTPError
 
 from app.config.origin import split_origins
@@ -149,6 +150,8 @@ class ConfigClient:
             if expired is not timer:
                 raise
             raise ConfigServerError(f"did not answer within {limit:g} s") from None
+        except TooSlow:
+            raise ConfigServerError(f"did not answer within {limit:g} s") from None
         except (RequestException, HTTPError, OSError) as fault:
             raise ConfigServerError(_reason(fault)) from fault
         finally:
@@ -173,7 +176,7 @@ def _body(response: Response) -> bytes:
 
 
 def _reason(fault: Exception) -> str:
-    if isinstance(fault, NoConnection | ConnectTimeout):
+    if isinstance(fault, NoConnection):
         return "cannot be reached, or broke off"
     return f"gave an answer that cannot be read ({type(fault).__name__})"
 

@@ -106,7 +106,8 @@ class Refresher:
 
     def stop(self) -> None:
         greenlets = [each for each in (self._poller, self._watcher, self._mover) if each]
-        gevent.killall(greenlets, timeout=2)
+        gevent.killall(greenlets, block=False)
+        gevent.joinall(greenlets, timeout=2)
         self._last_good.flush(timeout=2)
         self._client.close()
 

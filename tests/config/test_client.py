@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import gevent
+import pytest
+
+from app.config.client import ABSENT, ConfigClient, Document
+from app.errors import ConfigConflict, ConfigMissing, ConfigServerError
+from tests.config.instance import KEY, client
+from tests.support.config_server import FakeConfigServer, document
+from tests.support.processes import free_port, wait_until
+
+
+def test_reads_the_document_and_then_only_what_is_new(server: FakeConfigServer) -> None:
+    first = client(server.url).read()
+    assert first == Document(document(), server.etag, 1, server.url)
+    assert client(server.url).read(server.etag) is None
+    server.put(document(ratio=0.5))
+    assert client(server.url).read(first.etag) == Document(document(ratio=0.5), server.etag, 2, server.url)
+
+
+def test_a_key_without_document_is_not_a_failure_of_the_server(empty_server: FakeConfigServer) -> None:
+    with pytest.raises(ConfigMissing):
+        client(empty_server.url).read()
+
+
+def test_creates_once(empty_server: FakeConfigServer) -> None:
+    made = client(empty_server.url).create(document())
+    assert (made.etag, empty_server.raw) == (empty_server.etag, document())
+    with pytest.raises(ConfigConflict) as conflict:
+        client(empty_server.url).create(document(ratio=1))
+    assert conflict.value.etag == made.etag
+    assert empty_server.raw == document()
+
+
+def test_replaces_only_the_document_it_knows(server: FakeConfigServer) -> None:
+    etag = server.etag
+    assert client(server.url).replace(document(ratio=1), etag).revision == 2
+    with pytest.raises(ConfigConflict):
+        client(server.url).replace(document(ratio=0), etag)
+    assert server.raw == document(ratio=1)
+
+
+@pytest.mark.parametrize("raw", [document(ratio=1), None], ids=["changed", "deleted"])
+def test_a_watch_is_told_of_a_change_at_once(server: FakeConfigServer, raw: bytes | None) -> None:
+    watch = gevent.spawn(_watched, client(server.url), server.etag)
+    wait_until(lambda: server.requests)
+    server.put(raw)
+    assert watch.get(timeout=5) == raw
+
+
+def test_a_watch_awaits_the_creation(empty_server: FakeConfigServer) -> None:
+    watch = gevent.spawn(_watched, client(empty_server.url), ABSENT)
+    wait_until(lambda: empty_server.requests)
+    empty_server.put(document())
+    assert watch.get(timeout=5) == document()
+
+
+def test_a_watch_ends_without_news(server: FakeConfigServer) -> None:
+    assert client(server.url).watch(server.etag, wait=0.01) is None
+
+
+@pytest.mark.parametrize(
+    ("mood", "sentence"),
+    [
+        ("fail", "answered 500: 'broken'"),
+        ("redirect", "answered 302"),
+        ("stranger", "answered 404 without a strong ETag"),
+        ("hang", "did not answer within 0.5 s"),
+        ("trickle", "did not answer within 0.5 s"),
+        ("oversized", "sends more than 1,048,576 bytes"),
+    ],
+)
+def test_a_misbehaving_server_is_told_in_a_sentence(
+    server: FakeConfigServer, mood: str, sentence: str
+) -> None:
+    server.mood = mood
+    with pytest.raises(ConfigServerError) as fault:
+        client(server.url).read()
+    assert str(fault.value).startswith(f"{server.url} {sentence}")
+    server.mood = "well"
+    assert client(server.url).read()
+
+
+def test_a_server_that_is_away_is_told_in_a_sentence() -> None:
+    with pytest.raises(ConfigServerError, match="cannot be reached"):
+        client(f"http://127.0.0.1:{free_port()}").read()
+
+
+def test_an_answer_that_is_no_http_is_told_in_a_sentence() -> None:
+    from gevent.server import StreamServer
+
+    babbler = StreamServer(("127.0.0.1", 0), lambda socket, _: socket.sendall(b"\x00\x01 what?\r\n\r\n"))
+    babbler.start()
+    with pytest.raises(ConfigServerError, match="cannot be reached"):
+        client(f"http://127.0.0.1:{babbler.server_port}").read()
+    babbler.stop()
+
+
+def test_the_next_address_steps_in_and_stays(server: FakeConfigServer) -> None:
+    with FakeConfigServer(document()) as other:
+        both = client(f"{server.url}, {other.url}/")
+        server.mood = "fail"
+        assert both.read().url == other.url
+        server.mood = "well"
+        assert both.read().url == other.url
+        other.mood = "hang"
+        assert both.read().url == server.url
+
+
+def test_a_missing_document_is_an_answer_and_no_reason_to_ask_elsewhere(
+    server: FakeConfigServer, empty_server: FakeConfigServer
+) -> None:
+    with pytest.raises(ConfigMissing):
+        client(f"{empty_server.url},{server.url}").read()
+    assert server.requests == []
+
+
+def test_sends_the_token_and_nothing_of_the_environment(
+    server: FakeConfigServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    assert ConfigClient(server.url, KEY, "secret").read()
+    assert server.last_headers["HTTP_AUTHORIZATION"] == "Bearer secret"
+    assert server.last_headers["PATH_INFO"] == "/v1/kv/canary/config"
+
+
+@pytest.mark.parametrize("urls", ["", "ftp://a", "http://a,", "http://u:p@a", "http://a/path"])
+def test_refuses_what_is_no_address(urls: str) -> None:
+    with pytest.raises(ValueError, match=r"^it|^the scheme|^a user"):
+        ConfigClient(urls, KEY)
+
+
+def _watched(watcher: ConfigClient, etag: str) -> bytes | None:
+    try:
+        found = watcher.watch(etag, wait=5)
+    except ConfigMissing:
+        return None
+    assert found
+    return found.raw

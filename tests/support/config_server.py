@@ -1,0 +1,140 @@
+"""A small config server with knobs to misbehave: what kv promises, and what a bad day brings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qs
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.pywsgi import WSGIServer
+
+DOCUMENT: dict[str, Any] = {
+    "update_rate": 0.05,
+    "stable": {"servers": [{"url": "http://127.0.0.1:9001"}]},
+}
+
+
+def document(**changes: Any) -> bytes:
+    return json.dumps(DOCUMENT | changes).encode()
+
+
+class FakeConfigServer:
+    """Holds one document. `mood` names an entry of MOODS; `cut_watch` refuses every question with a wait."""
+
+    def __init__(self, raw: bytes | None = None) -> None:
+        self.raw = raw
+        self.revision = 1 if raw else 0
+        self.mood = "well"
+        self.cut_watch = False
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        self.last_headers: dict[str, Any] = {}
+        self.before_write: Callable[[], None] = lambda: None
+        self._changed = Event()
+        self._server: WSGIServer | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def etag(self) -> str:
+        return "0" if self.raw is None else f"{self.revision}-{hashlib.sha256(self.raw).hexdigest()[:12]}"
+
+    def start(self) -> FakeConfigServer:
+        self._server = WSGIServer(
+            ("127.0.0.1", self._port), self._serve, log=None, error_log=None, spawn=Pool()
+        )
+        self._server.start()
+        self._port = self._server.server_port
+        return self
+
+    def stop(self) -> None:
+        """As `kill -9`: whoever waits for an answer sees the connection end. `start` takes the same port."""
+        if self._server:
+            self._server.stop(timeout=0)
+
+    __enter__ = start
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def put(self, raw: bytes | None) -> None:
+        """Store a document, or with None delete it."""
+        self.raw, self.revision = raw, self.revision + 1
+        self._changed.set()
+        self._changed = Event()
+
+    def _serve(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        query = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
+        self.requests.append((environ["REQUEST_METHOD"], query))
+        self.last_headers = environ
+        if self.mood != "well":
+            return MOODS[self.mood](self, start_response)
+        if self.cut_watch and "wait" in query:
+            return self._answer(start_response, "503 Service Unavailable", b"")
+        return {"GET": self._get, "PUT": self._put}[environ["REQUEST_METHOD"]](environ, start_response, query)
+
+    def _get(self, environ: dict[str, Any], start_response: Any, query: dict[str, str]) -> Iterable[bytes]:
+        known = environ.get("HTTP_IF_NONE_MATCH")
+        if "wait" in query and known == f'"{self.etag}"':
+            self._changed.wait(float(query["wait"]))
+        if known == f'"{self.etag}"' and self.raw is not None:
+            return self._answer(start_response, "304 Not Modified", b"")
+        status = "404 Not Found" if self.raw is None else "200 OK"
+        return self._answer(start_response, status, self.raw or b"{}")
+
+    def _put(self, environ: dict[str, Any], start_response: Any, query: dict[str, str]) -> Iterable[bytes]:
+        self.before_write()
+        known = environ.get("HTTP_IF_MATCH")
+        create = environ.get("HTTP_IF_NONE_MATCH") == "*"
+        if (create and self.raw is not None) or (known and known != f'"{self.etag}"'):
+            return self._answer(start_response, "412 Precondition Failed", b'{"detail": "another"}')
+        self.put(environ["wsgi.input"].read())
+        return self._answer(start_response, "201 Created", b"{}")
+
+    def _answer(self, start_response: Any, status: str, body: bytes) -> list[bytes]:
+        start_response(status, [("ETag", f'"{self.etag}"'), ("X-Revision", str(self.revision))])
+        return [body]
+
+    def _stranger(self, start_response: Any) -> list[bytes]:
+        start_response("404 Not Found", [])
+        return [b"no such page"]
+
+    def _garbage(self, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("ETag", '"7-garbage"'), ("X-Revision", "7")])
+        return [b"\xff\xfe not JSON"]
+
+    def _hang(self, start_response: Any) -> list[bytes]:
+        Event().wait(30)
+        return self._answer(start_response, "503 Service Unavailable", b"")
+
+    def _trickle(self, start_response: Any) -> Iterable[bytes]:
+        self._answer(start_response, "200 OK", b"")
+        for _ in range(3000):
+            yield b" "
+            gevent.sleep(0.01)
+
+    def _oversized(self, start_response: Any) -> Iterable[bytes]:
+        self._answer(start_response, "200 OK", b"")
+        for _ in range(1000):
+            yield b" " * 10_240
+            gevent.sleep(0)
+
+
+MOODS: dict[str, Callable[[FakeConfigServer, Any], Iterable[bytes]]] = {
+    "fail": lambda server, respond: server._answer(
+        respond, "500 Internal Server Error", b'{"detail": "broken"}'
+    ),
+    "redirect": lambda server, respond: server._answer(respond, "302 Found", b""),
+    "stranger": FakeConfigServer._stranger,
+    "garbage": FakeConfigServer._garbage,
+    "hang": FakeConfigServer._hang,
+    "trickle": FakeConfigServer._trickle,
+    "oversized": FakeConfigServer._oversized,
+}
