@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from app.errors import WireError
-from app.wire.grammar import CHUNK_LINE, CONTENT_LENGTH, TRAILERS
+from app.wire.grammar import CHUNK_LINE, TRAILERS
 
 CHUNKED = -1
 UNTIL_CLOSE = -2
@@ -22,32 +22,38 @@ MAX_CHUNK_LINE = 256
 MAX_TRAILERS = 8192
 
 
-def request_framing(minor: int, lengths: list[bytes], codings: list[bytes]) -> int:
+def request_framing(minor: int, lengths: list[bytes] | None, codings: list[bytes] | None) -> int:
     """Frame a request by its Content-Length and Transfer-Encoding values (RFC 9112, 6.1 and 6.3).
 
     Raises WireError 400 for anything two parsers could read in two ways, 501 for a coding not known.
     """
-    if codings:
-        if lengths:
-            raise WireError(400, "length_and_coding", "Content-Length beside Transfer-Encoding")
-        if minor == 0:
-            raise WireError(400, "coding_in_1_0", "Transfer-Encoding in HTTP/1.0")
-        return _chunked(codings)
-    return _length(lengths) if lengths else 0
+    if not codings:
+        return _length(lengths) if lengths else 0
+    if lengths:
+        raise WireError(400, "length_and_coding", "Content-Length beside Transfer-Encoding")
+    if minor == 0:
+        raise WireError(400, "coding_in_1_0", "Transfer-Encoding in HTTP/1.0")
+    return _chunked(codings)
 
 
-def response_framing(method: bytes, status: int, lengths: list[bytes], codings: list[bytes]) -> int:
+def response_framing(
+    method: bytes, status: int, lengths: list[bytes] | None, codings: list[bytes] | None
+) -> int:
     """Frame a response (RFC 9112, 6.3, steps 1 to 8). Raises WireError 502."""
     try:
-        length = _length(lengths) if lengths else UNTIL_CLOSE
-        coding = _chunked(codings) if codings else None
+        framing = _length(lengths) if lengths else UNTIL_CLOSE
+        if codings:
+            framing = _chunked(codings)
     except WireError as error:
         raise WireError(502, error.reason, str(error)) from error
     if codings and lengths:
         raise WireError(502, "length_and_coding", "Content-Length beside Transfer-Encoding")
-    if method == b"HEAD" or status in (204, 304) or status < 200:
+    if status in _NO_BODY or status < 200 or method == b"HEAD":
         return 0
-    return length if coding is None else coding
+    return framing
+
+
+_NO_BODY = frozenset((204, 304))
 
 
 def _chunked(codings: list[bytes]) -> int:
@@ -60,9 +66,11 @@ def _chunked(codings: list[bytes]) -> int:
 
 
 def _length(lengths: list[bytes]) -> int:
-    if len(lengths) > 1 or not CONTENT_LENGTH.fullmatch(lengths[0]):
+    """RFC 9110, 8.6: 1*DIGIT. Stricter: 18 digits, which fit any signed 64-bit integer, and no list of equals."""
+    digits = lengths[0]
+    if len(lengths) > 1 or not digits.isdigit() or len(digits) > 18:
         raise WireError(400, "bad_length", "Content-Length must be one plain number")
-    return int(lengths[0])
+    return int(digits)
 
 
 class Decoder(Protocol):

@@ -51,10 +51,6 @@ RESPONSE_FIELDS = re.compile(
     rb"|proxy-authenticate):[ \t]*+([^\r]*+)\r)"
 )
 
-# RFC 9110, 8.6: Content-Length = 1*DIGIT. Stricter: at most 18 digits, so that it fits any signed 64-bit
-# integer, and no list of equal values (RFC 9112, 6.3 would allow it).
-CONTENT_LENGTH = re.compile(rb"[0-9]{1,18}")
-
 # RFC 9110, 7.2 and RFC 3986, 3.2.2: uri-host [ ":" port ], no userinfo.
 HOST = re.compile(
     rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[0-9A-Za-z\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})++)(?::([0-9]{0,5}+))?"

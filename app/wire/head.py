@@ -8,7 +8,7 @@ Neither class is frozen: a frozen one costs a microsecond to make, and one of ea
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
@@ -31,6 +31,10 @@ REQUEST_DROPPED = frozenset(
     b" x-forwarded-for x-forwarded-host x-forwarded-proto forwarded".split()
 )
 
+RESPONSE_DROPPED = frozenset(
+    b"connection transfer-encoding upgrade te trailer keep-alive proxy-connection proxy-authenticate".split()
+)
+
 # RFC 9110, 7.6.1 lets Connection name any field; naming these would change what the request means.
 PROTECTED = frozenset(b"host content-length transfer-encoding cookie authorization x-request-id".split())
 
@@ -48,10 +52,10 @@ class Request:
     minor: int
     head: bytes
     size: int
-    host: bytes
-    framing: int
-    keep_alive: bool
-    dropped: list[bytes]
+    host: bytes = b""
+    framing: int = 0
+    keep_alive: bool = False
+    dropped: list[bytes] = field(default_factory=list)
     cookies: bytes = b""
     request_id: bytes = b""
     client: bytes = b""
@@ -117,38 +121,37 @@ def parse_request(data: bytes, head_bytes: int, target_bytes: int, headers: int)
     if match is None:
         check_request_prefix(data, head_bytes, target_bytes, headers)
         return None
-    method, target, minor_digit = match.groups()
+    method, target, digit = match.groups()
     start, end = match.span()
     head = data[start : end - 2]
     if len(target) > target_bytes:
         raise WireError(414, "target_too_long")
     if end > head_bytes or head.count(b"\n") - 1 > headers:
         raise WireError(431, "head_too_large")
-    fields: dict[bytes, list[bytes]] = {}
-    dropped = _collect(REQUEST_FIELDS.findall(head), fields, REQUEST_DROPPED)
-    minor = 0 if minor_digit == b"0" else 1
-    request = Request(
-        method,
-        target,
-        minor,
-        head,
-        end,
-        _host(fields.get(b"host"), minor),
-        request_framing(minor, fields.get(b"content-length", _NONE), fields.get(b"transfer-encoding", _NONE)),
-        _keep_alive(minor, fields.get(b"connection"), head, dropped),
-        dropped,
-    )
-    if b"cookie" in fields:
-        request.cookies = b"; ".join(fields[b"cookie"])
-    if b"x-request-id" in fields:
-        _request_id(request, fields[b"x-request-id"])
+    request = Request(method, target, 0 if digit == b"0" else 1, head, end)
+    fields = _collect(REQUEST_FIELDS.findall(head), REQUEST_DROPPED, request.dropped)
+    request.host = _host(fields.pop(b"host", None), request.minor)
+    if fields:
+        _read_fields(request, fields)
+    else:
+        request.keep_alive = request.minor > 0
     if target[0] != _SLASH or method == b"CONNECT":
         _other_form(request)
     return request
 
 
-_NONE: list[bytes] = []
 _SLASH = ord("/")
+
+
+def _read_fields(request: Request, fields: dict[bytes, list[bytes]]) -> None:
+    lengths, codings = fields.get(b"content-length"), fields.get(b"transfer-encoding")
+    if lengths or codings:
+        request.framing = request_framing(request.minor, lengths, codings)
+    request.keep_alive = _keep_alive(request.minor, fields.get(b"connection"), request.head, request.dropped)
+    if b"cookie" in fields:
+        request.cookies = b"; ".join(fields[b"cookie"])
+    if b"x-request-id" in fields:
+        _read_request_id(request, fields[b"x-request-id"])
 
 
 def parse_response(data: bytes, method: bytes, head_bytes: int) -> Response | None:
@@ -157,36 +160,26 @@ def parse_response(data: bytes, method: bytes, head_bytes: int) -> Response | No
     if match is None:
         check_response_prefix(data, head_bytes)
         return None
+    digit, code = match.groups()
     end = match.end()
     if end > head_bytes:
         raise WireError(502, "head_too_large")
     head = data[: end - 2]
-    fields: dict[bytes, list[bytes]] = {}
-    dropped = _collect(RESPONSE_FIELDS.findall(head), fields, RESPONSE_DROPPED)
-    minor = 0 if match[1] == b"0" else 1
-    status = int(match[2])
-    return Response(
-        status,
-        minor,
-        head,
-        end,
-        response_framing(
-            method, status, fields.get(b"content-length", _NONE), fields.get(b"transfer-encoding", _NONE)
-        ),
-        _keep_alive(minor, fields.get(b"connection"), head, dropped),
-        dropped,
+    dropped: list[bytes] = []
+    fields = _collect(RESPONSE_FIELDS.findall(head), RESPONSE_DROPPED, dropped)
+    minor, status = 0 if digit == b"0" else 1, int(code)
+    framing = response_framing(
+        method, status, fields.get(b"content-length"), fields.get(b"transfer-encoding")
     )
-
-
-RESPONSE_DROPPED = frozenset(
-    b"connection transfer-encoding upgrade te trailer keep-alive proxy-connection proxy-authenticate".split()
-)
+    keep_alive = _keep_alive(minor, fields.get(b"connection"), head, dropped)
+    return Response(status, minor, head, end, framing, keep_alive, dropped)
 
 
 def _collect(
-    found: list[tuple[bytes, bytes, bytes]], fields: dict[bytes, list[bytes]], drop: frozenset[bytes]
-) -> list[bytes]:
-    dropped = []
+    found: list[tuple[bytes, bytes, bytes]], drop: frozenset[bytes], dropped: list[bytes]
+) -> dict[bytes, list[bytes]]:
+    """The values of each field found, by its name in small letters; lines that must not go on join `dropped`."""
+    fields: dict[bytes, list[bytes]] = {}
     for line, cased, value in found:
         name = cased.lower()
         if name in drop:
@@ -195,7 +188,7 @@ def _collect(
             fields[name].append(value.rstrip(b" \t"))
         else:
             fields[name] = [value.rstrip(b" \t")]
-    return dropped
+    return fields
 
 
 def _host(hosts: list[bytes] | None, minor: int) -> bytes:
@@ -205,22 +198,33 @@ def _host(hosts: list[bytes] | None, minor: int) -> bytes:
         return b""
     if len(hosts) > 1:
         raise WireError(400, "two_hosts", "a request needs one Host")
-    if not HOST.fullmatch(hosts[0]):
+    if not _is_host(hosts[0]):
         raise WireError(400, "bad_host", "Host must be a name or address, with or without a port")
     return hosts[0]
+
+
+@lru_cache(1024)
+def _is_host(text: bytes) -> bool:
+    return HOST.fullmatch(text) is not None
 
 
 def _keep_alive(minor: int, connections: list[bytes] | None, head: bytes, dropped: list[bytes]) -> bool:
     """RFC 9112, 9.3. What Connection names besides goes on the list of dropped lines (RFC 9110, 7.6.1)."""
     if connections is None:
         return minor > 0
+    if len(connections) == 1 and connections[0].lower() in _NOTHING_NAMED:
+        return connections[0].lower() == b"keep-alive"
     options = {option.strip(b" \t").lower() for value in connections for option in value.split(b",")}
-    for name in options - PROTECTED - {b"close", b"keep-alive", b"upgrade", b"te", b""}:
+    for name in options - PROTECTED - _CONNECTION_OPTIONS:
         dropped.extend(line for line in _line_pattern(name).findall(head) if line not in dropped)
     return b"close" not in options and (minor > 0 or b"keep-alive" in options)
 
 
-def _request_id(request: Request, ids: list[bytes]) -> None:
+_NOTHING_NAMED = frozenset((b"keep-alive", b"close"))
+_CONNECTION_OPTIONS = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b""))
+
+
+def _read_request_id(request: Request, ids: list[bytes]) -> None:
     if len(ids) == 1 and REQUEST_ID.fullmatch(ids[0]):
         request.request_id = ids[0]
     else:
