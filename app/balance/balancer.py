@@ -36,7 +36,6 @@ class Balancer:
 
     __slots__ = (
         "_groups",
-        "_identity",
         "_key",
         "_overrides",
         "_pick",
@@ -47,6 +46,7 @@ class Balancer:
         "_stuck",
         "_styled",
         "config",
+        "identity",
         "servers",
     )
 
@@ -61,7 +61,7 @@ class Balancer:
         self.servers: tuple[Server, ...] = _servers(config, loads, previous.servers if previous else ())
         self._rng = rng
         self._key = config.salt.encode()
-        self._identity = Identity(config.sticky)
+        self.identity = Identity(config.sticky)
         self._overrides = Overrides(config.overrides) if config.overrides else None
         self._styled = {server: Choice(server, None, "style") for server in self.servers}
         self._stuck = {server: Choice(server, None, "sticky") for server in self.servers}
@@ -81,7 +81,7 @@ class Balancer:
             stable=stable,
             canary=canary or stable,
             everyone=partial(group, "everyone", config.style, live),
-            digest=partial(_digest, self._identity, self._key),
+            digest=partial(_digest, self.identity, self._key),
             ratio=config.ratio,
             share=self._share,
             rng=self._rng,
@@ -99,7 +99,7 @@ class Balancer:
             return Choice(server, None, "override")
         if not self._sticky:
             return self._styled[self._pick(facts)]
-        visitor = self._identity.of(facts)
+        visitor = self.identity.of(facts)
         if visitor is not None:
             return self._stuck[self._place(digest(visitor, self._key))]
         visitor = new_visitor(self._rng)
@@ -111,7 +111,7 @@ class Balancer:
         if not group:
             return None
         # Who already has an id keeps a server within the version too; who has none gets none.
-        visitor = self._identity.of(facts) if self._sticky else None
+        visitor = self.identity.of(facts) if self._sticky else None
         return group.pick() if visitor is None else group.place(digest(visitor, self._key))
 
     def _group(self, before: dict[str, Group], name: str, balance: str, servers: tuple[Server, ...]) -> Group:

@@ -8,7 +8,6 @@ hashing).
 from __future__ import annotations
 
 import random
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from hashlib import blake2b
 from math import ceil
@@ -72,9 +71,11 @@ class Rendezvous:
 class Identity:
     """Who a visitor is: what `sticky.key` names, when it is there; else the id in our cookie."""
 
-    __slots__ = ("_cookie", "_key")
+    __slots__ = ("_attributes", "_cookie", "_key", "_name")
 
     def __init__(self, sticky: StickyConfig) -> None:
+        self._name = sticky.cookie.encode()
+        self._attributes = b"; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax" % ceil(sticky.ttl)
         self._cookie = reader("cookie", sticky.cookie)
         self._key = reader(sticky.key.kind, sticky.key.name) if sticky.key else None
 
@@ -85,17 +86,14 @@ class Identity:
         visitor = self._cookie(facts)
         return visitor if visitor and len(visitor) <= _LONGEST_COOKIE else None
 
+    def set_cookie(self, visitor: bytes, secure: bool) -> bytes:
+        """The value of the Set-Cookie field (RFC 6265, 4.1) that lets a visitor keep its id; `secure` under TLS.
+
+        Only the id is in it, never the version.
+        """
+        return b"%b=%b%b%b" % (self._name, visitor, self._attributes, b"; Secure" if secure else b"")
+
 
 def new_visitor(rng: random.Random) -> bytes:
-    """A new id: 16 random bytes as 22 characters that are safe in a cookie."""
-    return urlsafe_b64encode(rng.randbytes(16)).rstrip(b"=")
-
-
-def set_cookie(visitor: bytes, sticky: StickyConfig, secure: bool) -> bytes:
-    """The value of the Set-Cookie header (RFC 6265 §4.1) that lets a visitor keep its id; `secure` under TLS.
-
-    Only the id is in it, never the version.
-    """
-    name, age = sticky.cookie.encode(), ceil(sticky.ttl)
-    cookie = b"%b=%b; Path=/; Max-Age=%d; HttpOnly; SameSite=Lax" % (name, visitor, age)
-    return cookie + b"; Secure" if secure else cookie
+    """A new id: 128 random bits in hex."""
+    return b"%032x" % rng.getrandbits(128)

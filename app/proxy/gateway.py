@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
 
-from app.balance.sticky import set_cookie
 from app.clock import Clock
 from app.errors import UpstreamError
 from app.proxy.exchange import BodySource, Exchange
@@ -78,7 +77,7 @@ class Gateway:
         timeouts = snapshot.config.timeouts
         exchange = Exchange(request, choice, stats.versions[choice.server.version], timeouts, self.clock)
         if choice.new_visitor is not None:
-            exchange.cookie = set_cookie(choice.new_visitor, snapshot.config.sticky, client.secure)
+            exchange.cookie = snapshot.balancer.identity.set_cookie(choice.new_visitor, client.secure)
         head = request_head(request, client.provenance, self._new_id(request), exchange.pool.authority)
         try:
             self._converse(exchange, head + body, more, snapshot, client)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.balance.sticky import Identity, Rendezvous, digest, new_visitor, point, set_cookie
+from app.balance.sticky import Identity, Rendezvous, digest, new_visitor, point
 from app.balance.styles import STYLES
 from app.config.model import Config, StickyConfig, StickyKey
 from tests.balance.helpers import RARE, Request, balancer, chi_square, config, visitor
@@ -172,11 +172,12 @@ def test_a_new_id_is_short_random_and_safe_in_a_cookie() -> None:
     rng = random.Random(1)
     ids = {new_visitor(rng) for _ in range(1000)}
     assert len(ids) == 1000
-    assert {len(each) for each in ids} == {22}
-    assert set(b"".join(ids)) <= set((string.ascii_letters + string.digits + "-_").encode())
+    assert {len(each) for each in ids} == {32}
+    assert set(b"".join(ids)) <= set(string.hexdigits.encode())
 
 
 def test_the_cookie() -> None:
-    plain = set_cookie(b"me", StickyConfig(cookie="who", ttl=90.5), secure=False)
+    identity = Identity(StickyConfig(cookie="who", ttl=90.5))
+    plain = identity.set_cookie(b"me", secure=False)
     assert plain == b"who=me; Path=/; Max-Age=91; HttpOnly; SameSite=Lax"
-    assert set_cookie(b"me", StickyConfig(cookie="who", ttl=90.5), secure=True) == plain + b"; Secure"
+    assert identity.set_cookie(b"me", secure=True) == plain + b"; Secure"
