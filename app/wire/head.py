@@ -72,6 +72,8 @@ class Request:
 
     def cookie(self, name: bytes) -> bytes | None:
         """The value of the first cookie of that name (RFC 6265, 5.4)."""
+        if not self.cookies:
+            return None
         found = _cookie_pattern(name).search(self.cookies)
         return found[1] if found else None
 
