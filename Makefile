@@ -12,7 +12,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 py
 export PYTHONUNBUFFERED := 1
 
 # honcho gives its first process --port as PORT, so `web` comes first in both Procfiles; the others have flags
-# or variables of their own.
+# or variables of their own. 130 is how it says that Ctrl-C ended it.
 HONCHO = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho --app-root . start --port $${PORT:-8080} --procfile
 
 .PHONY: help demo run test check bench clean
@@ -23,10 +23,10 @@ help: ## show this list
 demo: $(VENV)/.run ## the proxy, the config server and two sample versions, until Ctrl-C
 	@echo 'Once all are up:    curl localhost:8080'
 	@echo "Change the share:   curl -X PATCH -d '{\"ratio\": 0.5}' localhost:7001/v1/kv/canary/config"
-	@$(HONCHO) config/Procfile.demo
+	@$(HONCHO) config/Procfile.demo || (( $$? == 130 ))
 
 run: $(VENV)/.run ## the proxy and the config server, until Ctrl-C
-	@$(HONCHO) Procfile
+	@$(HONCHO) Procfile || (( $$? == 130 ))
 
 test: $(VENV)/.dev ## all tests; PYTEST="-k sticky" picks some
 	$(BIN)/python -m pytest $(PYTEST)

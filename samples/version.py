@@ -168,10 +168,15 @@ def _events(name: str, count: int, interval: float) -> Iterator[bytes]:
 
 
 class Handler(WSGIHandler):
-    """Keeps what WSGI folds away: the raw target, and the headers with their order and repetitions."""
+    """gevent's handler, with Nagle off and without the loss of what WSGI folds away."""
+
+    def handle(self) -> None:
+        """Serves one connection; with Nagle on, each kept-alive answer waits 40 ms for a delayed ACK."""
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().handle()
 
     def get_environ(self) -> WSGIEnvironment:
-        """The environ, with `samples.target` and `samples.headers`, a list of [name, value]."""
+        """The environ, with the raw `samples.target` and `samples.headers`, a list of [name, value]."""
         environ: WSGIEnvironment = super().get_environ()
         lines = (line.partition(":") for line in self.headers.headers)
         environ["samples.headers"] = [[name, value.strip()] for name, _, value in lines]
@@ -179,16 +184,9 @@ class Handler(WSGIHandler):
         return environ
 
 
-class Server(WSGIServer):
-    """gevent's server with Nagle off: on, every kept-alive answer waits 40 ms for the peer's delayed ACK."""
-
-    def __init__(self, address: tuple[str, int], version: Version) -> None:
-        super().__init__(address, version, handler_class=Handler, log=None)
-
-    def handle(self, sock: socket.socket, address: tuple[str, int]) -> None:
-        """Serves one connection."""
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        super().handle(sock, address)
+def server(version: Version, host: str = "127.0.0.1", port: int = 0) -> WSGIServer:
+    """A server for the version, not yet started; port 0 takes any free one."""
+    return WSGIServer((host, port), version, handler_class=Handler, log=None)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -204,12 +202,16 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Serves one version until SIGTERM or SIGINT."""
     flags = _parser().parse_args(argv)
-    server = Server((flags.host, flags.port), Version(flags.name, delay=flags.delay, fail=flags.fail))
+    version = Version(flags.name, delay=flags.delay, fail=flags.fail)
+    serving = server(version, flags.host, flags.port)
     for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, server.stop)
-    server.start()
-    print(f"{flags.name} listens on http://{flags.host}:{server.server_port}", flush=True)
-    server.serve_forever()
+        gevent.signal_handler(number, serving.stop)
+    try:
+        serving.start()
+    except OSError as error:
+        raise SystemExit(f"cannot listen on {flags.host}:{flags.port}: {error.strerror}") from error
+    print(f"{flags.name} listens on http://{flags.host}:{serving.server_port}", flush=True)
+    serving.serve_forever()
 
 
 if __name__ == "__main__":
