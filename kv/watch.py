@@ -14,7 +14,7 @@ from gevent import Greenlet
 from gevent.event import Event as Flag
 
 from kv.errors import TooManyWatchers, Unavailable, Unknown
-from kv.model import Commit, Event, prefixes
+from kv.model import Commit, Event, Reset, prefixes
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class Hub:
         if isinstance(event, Commit):
             for topic in {topic for item in event.changes for topic in (item.key, *prefixes(item.key))}:
                 self._wake(topic)
-        else:
+        elif isinstance(event, Reset):
             self._wake_all()
         self._meet(event.revision)
 

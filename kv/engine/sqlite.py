@@ -121,8 +121,10 @@ class SqliteEngine:
     def _in_thread(self, call: Callable[..., _T], *arguments: object) -> _T:
         if self._pool is None:
             raise Unavailable("the store is not open")
-        value: _T = self._pool.apply(call, arguments)
-        return value
+        outcome = self._pool.apply(_attempt, (call, arguments))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return cast(_T, outcome)
 
     # The committer
 
@@ -187,6 +189,14 @@ class SqliteEngine:
         for write in batch:
             _answer(write, unknown)
         self._feed.put(self._broken)
+
+
+def _attempt(call: Callable[..., _T], arguments: tuple[object, ...]) -> _T | Exception:
+    """gevent prints the trace of whatever is raised in a pool's thread, expected or not; so nothing is."""
+    try:
+        return call(*arguments)
+    except Exception as error:  # noqa: BLE001  raised again outside
+        return error
 
 
 def _answer(write: _Write, outcome: Commit | Exception) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -62,7 +63,9 @@ def test_every_fault_is_listed():
     assert {fault["pointer"] for fault in caught.value.members["errors"]} == {"/a", "/b/1"}
 
 
-@pytest.mark.parametrize("raw", [nested(64), b"null", b'"\\ud83d\\ude00"', b" [1, 2] \n", "{'ü': 1}".encode().replace(b"'", b'"')])
+@pytest.mark.parametrize(
+    "raw", [nested(64), b"null", b'"\\ud83d\\ude00"', b" [1, 2] \n", "{'ü': 1}".encode().replace(b"'", b'"')]
+)
 def test_what_is_accepted(raw):
     assert document.parse(raw) == json.loads(raw)
 
@@ -70,10 +73,8 @@ def test_what_is_accepted(raw):
 @settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_a_document_or_a_clear_no(raw):
-    try:
-        document.dump(document.parse(raw))
-    except BadDocument as error:
-        assert error.detail
+    with contextlib.suppress(BadDocument):
+        assert document.parse(document.dump(document.parse(raw))) == json.loads(raw)
 
 
 @settings(deadline=None)
@@ -114,7 +115,9 @@ def test_merging_twice_is_merging_once(target, patch):
     assert document.merge(once, patch) == once
 
 
-@pytest.mark.parametrize(("stored", "patch"), [(b'{"a":  1}', {"a": 1}), (b'{ "a": 1}', {"b": None}), (b"[ 1]", [1])])
+@pytest.mark.parametrize(
+    ("stored", "patch"), [(b'{"a":  1}', {"a": 1}), (b'{ "a": 1}', {"b": None}), (b"[ 1]", [1])]
+)
 def test_a_patch_that_changes_nothing_keeps_the_bytes(stored, patch):
     assert document.merge_bytes(stored, patch) == stored
 
@@ -129,13 +132,17 @@ def test_keys(key):
     assert check_key(key) == key
 
 
-@pytest.mark.parametrize("key", ["", "/a", "a/", "a//b", ".", "a/..", "./a", "a/../b", "ä", "a b", "a\n", "x" * 257])
+@pytest.mark.parametrize(
+    "key", ["", "/a", "a/", "a//b", ".", "a/..", "./a", "a/../b", "ä", "a b", "a\n", "x" * 257]
+)
 def test_not_keys(key):
     with pytest.raises(BadKey):
         check_key(key)
 
 
-@pytest.mark.parametrize(("prefix", "good"), [("", True), ("a/", True), ("a/b/", True), ("a", False), ("/", False), ("../", False)])
+@pytest.mark.parametrize(
+    ("prefix", "good"), [("", True), ("a/", True), ("a/b/", True), ("a", False), ("/", False), ("../", False)]
+)
 def test_prefixes_end_with_a_slash(prefix, good):
     if good:
         assert check_prefix(prefix) == prefix

@@ -33,7 +33,7 @@ def test_everything_is_there_again(path):
         assert put(again, "b", b"2").results[0].item.version.number == 3
 
 
-def test_pruning_and_forgetting_hold_on_disk(path):
+def test_pruning_and_forgetting_hold_on_disk(path, capfd):
     limits = Limits(keys=2, versions=2)
     with opened(SqliteEngine(path, limits)) as engine:
         for number in range(4):
@@ -42,9 +42,13 @@ def test_pruning_and_forgetting_hold_on_disk(path):
         delete(engine, "b")
         put(engine, "c", b"1")
     with opened(SqliteEngine(path, limits)) as again:
-        assert ([version.revision for version in again.history("a", 9)], again.history("b", 9)) == ([4, 3], [])
+        assert ([version.revision for version in again.history("a", 9)], again.history("b", 9)) == (
+            [4, 3],
+            [],
+        )
         with pytest.raises(Gone):
             again.get("a", 2)
+    assert capfd.readouterr().err == ""
 
 
 def test_it_is_durable_the_way_it_has_to_be(path):
@@ -56,7 +60,9 @@ def test_it_is_durable_the_way_it_has_to_be(path):
                 pragmas[name] = self.execute(f"PRAGMA {name}").fetchone()[0]
             super().close()
 
-    with opened(SqliteEngine(path, connect=lambda p: sqlite3.connect(p, isolation_level=None, factory=Watched))):
+    with opened(
+        SqliteEngine(path, connect=lambda p: sqlite3.connect(p, isolation_level=None, factory=Watched))
+    ):
         pass
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "locking_mode": "exclusive"}
 
@@ -188,7 +194,9 @@ def test_writes_share_commits(path):
             commits.extend([1] if statement == "COMMIT" else [])
             return super().execute(statement, *values)
 
-    with opened(SqliteEngine(path, connect=lambda p: sqlite3.connect(p, isolation_level=None, factory=Counting))) as e:
+    with opened(
+        SqliteEngine(path, connect=lambda p: sqlite3.connect(p, isolation_level=None, factory=Counting))
+    ) as e:
         writers = [gevent.spawn(put, e, f"k{n}", b"1") for n in range(256)]
         gevent.joinall(writers, timeout=10, raise_error=True)
     assert len(commits) <= 4
