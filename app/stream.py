@@ -40,21 +40,17 @@ class Stream:
 
     def read(self) -> bytes:
         """Wait for bytes and return what is there, up to 64 KiB. b"" when the peer has ended its side."""
-        while True:
-            self.wait_readable()
-            try:
-                return self._recv(READ_SIZE)
-            except BlockingIOError:
-                continue
-
-    def wait_readable(self) -> None:
-        """Return when a read would not block."""
-        self.watch()
+        if not self._watching:
+            self.watch()
         self._reader = getcurrent()
         try:
             self._hub.switch()
         finally:
             self._reader = None
+        try:
+            return self._recv(READ_SIZE)
+        except BlockingIOError:
+            return self.read()
 
     def watch(self) -> None:
         """Have `on_idle_data` called, in the hub, when the peer sends or closes and nobody reads."""
