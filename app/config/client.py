@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
+import gevent
 from gevent import Timeout
+from greenlet import greenlet
 from requests import ConnectionError as NoConnection
 from requests import RequestException, Response, Session
 from requests import Timeout as TooSlow
@@ -65,6 +67,8 @@ class ConfigClient:
         self._path = f"/v1/kv/{quote(key, safe='/~')}"
         self._limit = limit / len(self.urls)
         self._first = 0
+        self._callers: set[greenlet] = set()
+        self._closed = False
         # A watch holds its connection for most of the time: it gets a session of its own.
         self._session, self._watch_session = (_prepared(new_session(), token) for _ in range(2))
 
@@ -92,6 +96,11 @@ class ConfigClient:
         return self._try_each(lambda url: self._put(url, raw, {"If-Match": f'"{etag}"'}))
 
     def close(self) -> None:
+        """End it: calls under way fail at once, as they do when a connection breaks."""
+        self._closed = True
+        # An OSError, since that is what makes urllib3 close even a socket that is still connecting.
+        for caller in self._callers:
+            gevent.kill(caller, ConnectionAbortedError("closed"))
         self._session.close()
         self._watch_session.close()
 
@@ -134,13 +143,16 @@ class ConfigClient:
         return Document(raw, _etag(answer), _revision(answer), url)
 
     def _exchange(self, session: Session, method: str, url: str, limit: float, **options: Any) -> _Answer:
+        if self._closed:
+            raise ConfigServerError("is not asked any more")
         # The whole exchange has one limit: requests' own begins anew with every byte that trickles in.
         timer = Timeout.start_new(limit)
+        self._callers.add(caller := gevent.getcurrent())
         try:
             with session.request(
                 method,
                 url + self._path,
-                timeout=(self._limit, limit),
+                timeout=(self._limit / 2, limit),
                 stream=True,
                 allow_redirects=False,
                 **options,
@@ -155,6 +167,7 @@ class ConfigClient:
         except (RequestException, HTTPError, OSError) as fault:
             raise ConfigServerError(_reason(fault)) from fault
         finally:
+            self._callers.discard(caller)
             timer.close()
 
 

@@ -88,9 +88,9 @@ class Refresher:
         self._moved_at = float("-inf")
         self._update_rate = 1.0
         self._sooner = Event()
-        self._poller: Greenlet[[], None] | None = None
-        self._watcher: Greenlet[[], None] | None = None
-        self._mover: Greenlet[[str], None] | None = None
+        self._stopped = Event()
+        self._candidate: ConfigClient | None = None
+        self._greenlets: list[Greenlet[..., None]] = []
 
     def start(self) -> None:
         """Load the first config, within a few seconds whatever the config server does; then keep it fresh."""
@@ -101,15 +101,17 @@ class Refresher:
             if document and not self._current.config:
                 self._current.fall_back(document, source)
         self._follow_update_rate()
-        self._poller = gevent.spawn(self._poll)
-        self._watcher = gevent.spawn(self._watch)
+        self._greenlets = [gevent.spawn(self._poll), gevent.spawn(self._watch)]
 
     def stop(self) -> None:
-        greenlets = [each for each in (self._poller, self._watcher, self._mover) if each]
-        gevent.killall(greenlets, block=False)
-        gevent.joinall(greenlets, timeout=2)
+        self._stopped.set()
+        self._sooner.set()
+        for client in (self._client, self._candidate):
+            if client:
+                client.close()
+        gevent.joinall(self._greenlets, timeout=2)
+        gevent.killall(self._greenlets, block=False)
         self._last_good.flush(timeout=2)
-        self._client.close()
 
     def state(self) -> RefreshState:
         current = self._current
@@ -127,9 +129,9 @@ class Refresher:
         )
 
     def _poll(self) -> None:
-        while True:
-            self._pause()
+        while not self._stopped.is_set():
             try:
+                self._pause()
                 self._ask("poll", self._client.read)
                 self._consider_moving()
             except Exception:
@@ -138,12 +140,12 @@ class Refresher:
     def _pause(self) -> None:
         """Sleep for `update_rate` less up to a fifth: instances drift apart, and none is ever late."""
         share = self._rng.uniform(0.8, 1.0)
-        while self._sooner.wait(self._update_rate * share):
+        while self._sooner.wait(self._update_rate * share) and not self._stopped.is_set():
             self._sooner.clear()
 
     def _watch(self) -> None:
         futile = 0
-        while True:
+        while not self._stopped.is_set():
             began = self._clock()
             try:
                 new = self._ask("watch", partial(self._client.watch, wait=WATCH_WAIT))
@@ -154,7 +156,7 @@ class Refresher:
             futile = 0 if new or self._clock() - began > WATCH_WAIT / 2 else futile + 1
             if futile:
                 ceiling = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** min(futile, 10))
-                gevent.sleep(self._rng.uniform(0, ceiling))
+                self._stopped.wait(self._rng.uniform(0, ceiling))
 
     def _ask(self, who: str, question: Callable[[str | None], Document | None]) -> bool:
         """Put one question to the config server and take the answer in; True when it brought anything new."""
@@ -168,7 +170,9 @@ class Refresher:
             else:
                 self._current.miss(ticket)
         except ConfigServerError as fault:
-            self._note_failure(who, str(fault))
+            # A server that was left in the meantime may fail as it likes.
+            if ticket == self._current.ticket() and not self._stopped.is_set():
+                self._note_failure(who, str(fault))
         else:
             self._note_answer(who)
             if document is None:
@@ -238,42 +242,40 @@ class Refresher:
         wanted = self._current.config and self._current.config.config_server
         if not wanted or split_origins(wanted) == self._client.urls:
             self._moving = None
-        elif not self._mover and self._clock() - self._moved_at >= self._update_rate:
-            self._mover = gevent.spawn(self._try_to_move, wanted)
+        elif not self._candidate and self._clock() - self._moved_at >= self._update_rate:
+            self._candidate = self._connect(wanted)
+            self._greenlets[2:] = [gevent.spawn(self._try_to_move, wanted, self._candidate)]
 
-    def _try_to_move(self, wanted: str) -> None:
-        client = self._connect(wanted)
+    def _try_to_move(self, wanted: str, candidate: ConfigClient) -> None:
+        """In a greenlet of its own: a candidate that hangs must not delay the poll of the present server."""
         try:
-            document = client.read()
+            document = candidate.read()
             if document is None:
                 raise ConfigServerError("answered 304 to an unconditional read")
             validated(document.raw)
+            self._move(wanted, candidate, document)
         except (ConfigServerError, InvalidConfig) as fault:
-            client.close()
             self._note_moving(f"{wanted}: {fault}")
         except Exception:
-            client.close()
             log.exception("config server %s could not be tried", wanted)
-        else:
-            self._move(wanted, client, document)
+        finally:
+            self._candidate = None
+            if candidate is not self._client:
+                candidate.close()
 
     def _note_moving(self, moving: str) -> None:
         if moving != self._moving:
             log.warning("config server named in the document not adopted: %s", moving)
         self._moving = moving
 
-    def _move(self, wanted: str, client: ConfigClient, document: Document) -> None:
+    def _move(self, wanted: str, candidate: ConfigClient, document: Document) -> None:
+        """Ask the candidate from now on, unless the config in force names another one by now."""
         if not self._current.config or self._current.config.config_server != wanted:
-            client.close()
             return
-        log.info("config server %s adopted", ",".join(client.urls))
-        former, self._client = self._client, client
-        self._moved_at = self._clock()
-        self._moving = None
+        log.info("config server %s adopted", wanted)
+        former, self._client = self._client, candidate
+        self._moved_at, self._moving = self._clock(), None
         self._current.forget_server()
         self._current.offer(self._current.ticket(), document)
         self._keep()
-        if self._watcher:
-            self._watcher.kill()
-            self._watcher = gevent.spawn(self._watch)
-        former.close()
+        former.close()  # which ends the watch there; it goes on here
