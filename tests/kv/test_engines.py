@@ -113,6 +113,7 @@ def test_old_versions(engine):
     put(engine, "a", b"2")
     delete(engine, "a")
     assert [engine.get("a", revision).value for revision in (1, 3, 4)] == [b"1", b"2", b""]
+    assert engine.get("b", 1) is None
     assert (engine.get("a", 2), engine.get("a", 9), engine.get("nobody", 1)) == (None, None, None)
 
 
@@ -162,6 +163,25 @@ def test_the_longest_deleted_key_makes_room(small):
     delete(small, "a")
     put(small, "d", b"1")
     assert (small.history("b", 9), len(small.history("a", 9))) == ([], 2)
+
+
+def test_a_key_that_comes_back_is_not_forgotten(small):
+    for key in "abc":
+        put(small, key, b"1")
+    delete(small, "a")
+    put(small, "a", b"1")
+    with pytest.raises(Full):
+        put(small, "d", b"1")
+    assert len(small.history("a", 9)) == 3
+
+
+def test_a_commit_makes_no_room_at_its_own_cost(small):
+    for key in "abc":
+        put(small, key, b"1")
+    delete(small, "b")
+    delete(small, "c")
+    small.commit((), [Put("b", b"2"), Put("d", b"2")], Meta())
+    assert (len(small.history("b", 9)), small.history("c", 9)) == (3, [])
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from gevent import socket
@@ -113,6 +115,13 @@ def test_a_failing_disk_ends_the_process_and_loses_nothing(tmp_path):
     with KvProcess(tmp_path) as again:
         assert fetch("GET", f"{again.url}/v1/kv/a").content == b"1"
         assert fetch("PUT", f"{again.url}/v1/kv/a", data=large).json()["revision"] == 2
+
+
+@pytest.mark.end_to_end
+def test_the_usual_limit_of_open_files_is_raised(tmp_path):
+    with KvProcess(tmp_path, shell="ulimit -S -n 256") as kv:
+        soft = re.search(r"Max open files +([0-9]+)", Path(f"/proc/{kv.pid}/limits").read_text())
+    assert int(soft[1]) > 256
 
 
 @pytest.mark.end_to_end

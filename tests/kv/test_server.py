@@ -128,6 +128,21 @@ def test_ten_megabytes_are_refused_and_the_client_sees_it(url, store, chunked):
     assert store.get("a") is None
 
 
+def test_who_is_refused_may_finish_sending(server):
+    with connect(server) as client:
+        client.sendall(PUT + b"Content-Length: 10000000\r\n\r\n")
+        gevent.socket.wait_read(client.fileno(), timeout=5)
+        for _ in range(20):
+            client.sendall(b"x" * 50_000)
+            gevent.sleep(0)
+        assert status(client.recv(9999)) == 413
+
+
+def test_an_underscore_is_no_hyphen(server, store):
+    ask(server, PUT + b"X_Author: eve\r\nContent-Length: 1\r\nConnection: close\r\n\r\n1")
+    assert store.history("a", 1)[0].meta.author == ""
+
+
 def test_a_body_that_waits_for_100(server):
     with connect(server) as client:
         client.sendall(PUT + b"Expect: 100-continue\r\nContent-Length: 1\r\nConnection: close\r\n\r\n")
@@ -145,6 +160,8 @@ def test_head_and_body_are_one_segment(server):
     with connect(server) as client:
         client.sendall(GET + b"\r\n")
         assert client.recv(9999).endswith(b'{"status": "ok"}\n')
+        (connection,) = server.serving
+        assert connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.parametrize("data", [b"GET / HT", GET])

@@ -202,6 +202,16 @@ def test_writes_share_commits(path):
     assert len(commits) <= 4
 
 
+def test_a_key_forgotten_in_a_batch_is_new_to_the_rest_of_it(path):
+    with opened(SqliteEngine(path, Limits(keys=2))) as engine:
+        put(engine, "a", b"1")
+        put(engine, "b", b"1")
+        delete(engine, "a")
+        first, second = (gevent.spawn(put, engine, key, b"1") for key in "ca")
+        gevent.joinall([first, second], timeout=10)
+        assert (first.get().forgotten, type(second.exception)) == (("a",), Full)
+
+
 def test_what_was_accepted_is_finished_at_the_end(path):
     engine = SqliteEngine(path)
     engine.open()
