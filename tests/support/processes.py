@@ -82,7 +82,7 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        if kind is not None:
+        if kind is not None and self._popen is not None:
             print(f"--- {' '.join(self.command)}: {self.log}\n{self.tail()}")
 
     @property
@@ -153,8 +153,11 @@ class Process:
 
     def tail(self, lines: int = 40) -> str:
         """The last lines of its output."""
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(self.output().splitlines()[-lines:])
+
+    def output(self) -> str:
+        """All that it has written, over all its starts."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def _wait(self, deadline: float) -> int:
         assert self._popen is not None

@@ -1,0 +1,78 @@
+"""A relay between a proxy and the config server that can swallow watches: a bad middlebox on the way."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import gevent
+from gevent import socket
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.server import StreamServer
+
+from tests.support.raw import Address, request_end
+
+
+class Relay:
+    """Passes requests on to `target` and answers back. A context manager; the port is free and its own.
+
+    `target` must be set before anybody asks.
+    `cut_watch`: questions that would wait for a change (`wait=`) are swallowed, and never answered.
+    `polls` counts the other questions, `watches` those that wait, whether swallowed or not.
+    """
+
+    def __init__(self, *, cut_watch: bool = False) -> None:
+        self.target: Address = ("", 0)
+        self.cut_watch = cut_watch
+        self.polls = 0
+        self.watches = 0
+        self._server = StreamServer(("127.0.0.1", 0), self._serve, spawn=Pool())
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.stop(timeout=0)
+
+    @property
+    def url(self) -> str:
+        """Its address as it stands in a config document."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def _serve(self, near: socket.socket, _peer: Address) -> None:
+        try:
+            with socket.create_connection(self.target) as far:
+                back = gevent.spawn(_pump, far, near)
+                self._pass_on(near, far)
+                back.kill()
+        except OSError:
+            pass  # either side has left; the other one sees its connection end
+
+    def _pass_on(self, near: socket.socket, far: socket.socket) -> None:
+        data = b""
+        while block := near.recv(65536):
+            data += block
+            while (end := request_end(data)) is not None:
+                self._judge(data[:end], far)
+                data = data[end:]
+
+    def _judge(self, request: bytes, far: socket.socket) -> None:
+        waits = b"wait=" in request.partition(b"\r\n")[0]
+        self.watches += waits
+        self.polls += not waits
+        if waits and self.cut_watch:
+            Event().wait()  # until the server is stopped
+        far.sendall(request)
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while block := source.recv(65536):
+            sink.sendall(block)
+        sink.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # the connection ended under it
