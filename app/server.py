@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 from functools import partial
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import gevent
 from gevent.pywsgi import WSGIServer
 
+from app.admin.live import Live
+from app.admin.report_files import ReportFiles
+from app.admin.server import Admin
 from app.balance.balancer import Balancer
 from app.clock import Clock
 from app.config.client import ConfigClient, Document
@@ -46,9 +50,12 @@ class Front(WSGIServer):
 
 
 class Service:
-    """Everything of one proxy process but the listening front: `app` is what the front serves."""
+    """Everything of one proxy process but the listening front: `app` is what the front serves.
 
-    def __init__(self, settings: Settings) -> None:
+    `worker`: this process is one of several that serve together, all children of the same parent.
+    """
+
+    def __init__(self, settings: Settings, *, worker: bool = False) -> None:
         rng = random.Random()  # noqa: S311  # spreads load; visitors' ids come from it but protect nothing
         nothing = Config(stable=VersionConfig())
         self.settings = settings
@@ -66,18 +73,31 @@ class Service:
             LastGood(settings.state_dir, settings.config_key),
             settings.config_file,
         )
+        self.admin = self._admin(worker) if settings.admin_port else None
 
     def start(self) -> None:
-        """Load the first config, within a few seconds, and keep it fresh from then on."""
+        """Load the first config, within a few seconds, and keep it fresh from then on.
+
+        Raises OSError when the admin port is not to be had.
+        """
         self.clock.start()
         self.fleet.start()
         self.refresher.start()
+        if self.admin is not None:
+            self.admin.start()
 
     def stop(self) -> None:
         """Stop every greenlet of ours. Requests under way are the front's business."""
         self.refresher.stop()
         self.fleet.stop()
         self.clock.stop()
+        if self.admin is not None:
+            self.admin.stop()
+
+    def _admin(self, worker: bool) -> Admin:
+        live = Live(self.gateway, self.fleet.loads, self.refresher.state)
+        files = ReportFiles(self.settings.state_dir, os.getppid(), os.getpid()) if worker else None
+        return Admin(self.settings.admin_host, self.settings.admin_port, live, files)
 
     def _apply(self, config: Config, _document: Document) -> None:
         self.gateway.snapshot = self.fleet.snapshot(config, self.gateway.snapshot)

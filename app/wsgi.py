@@ -6,6 +6,8 @@ With --preload it would be imported before both.
 
 import atexit
 import os
+import signal
+from types import FrameType
 
 from gevent import monkey
 
@@ -15,7 +17,22 @@ from app.settings import Settings
 if not monkey.is_module_patched("socket"):
     raise RuntimeError("app.wsgi runs in a gevent worker: gunicorn -k gevent, without --preload")
 
-service = Service(Settings.from_environ(os.environ))
+service = Service(Settings.from_environ(os.environ), worker=True)
 application = service.app
 service.start()
 atexit.register(service.stop)
+
+
+def _drain_on(number: int) -> None:
+    """Begin to drain as soon as the signal comes: gunicorn takes up to a second, and tells an application nothing."""
+    proceed = signal.getsignal(number)
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        service.gateway.drain()
+        if callable(proceed):
+            proceed(number, frame)
+
+    signal.signal(number, drain)
+
+
+_drain_on(signal.SIGTERM)

@@ -1,0 +1,111 @@
+"""The figures of this process, read where they are counted."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from app.admin.report import Counters, Gauges, Report, VersionCounters, Worker
+from app.balance.server import Load
+from app.config.model import Config
+from app.config.refresh import RefreshState
+from app.proxy.gateway import Gateway
+from app.proxy.stats import VersionStats
+
+
+class Live:
+    """`loads` is by URL, `state` what is known of the config; both are asked anew each time."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        loads: Mapping[str, Load],
+        state: Callable[[], RefreshState],
+        *,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._gateway = gateway
+        self._loads = loads
+        self.state = state
+        self.now = wall_clock
+        self._since = wall_clock()
+
+    @property
+    def config(self) -> Config:
+        """The config in force; before the first, one that has no servers."""
+        return self._gateway.snapshot.config
+
+    def report(self) -> Report:
+        """The figures as they are now. All copies: what is made of them may wait, and the counting goes on."""
+        state = self.state()
+        return {
+            "since": self._since,
+            "counters": self._counters(state),
+            "gauges": self._gauges(),
+            "workers": [self._worker(state)],
+        }
+
+    def _counters(self, state: RefreshState) -> Counters:
+        stats = self._gateway.stats
+        return {
+            "versions": {name: _version(figures) for name, figures in stats.versions.items()},
+            "servers": {
+                url: {"requests": load.requests, "failures": load.failures}
+                for url, load in self._loads.items()
+            },
+            "choices": dict(stats.choices),
+            "refused": dict(stats.refused),
+            "config_changes": state.changes,
+        }
+
+    def _gauges(self) -> Gauges:
+        return {
+            "connections": len(self._gateway.lanes),
+            "servers": {
+                url: {"in_flight": load.in_flight, "unavailable": int(not load.available)}
+                for url, load in self._loads.items()
+            },
+        }
+
+    def _worker(self, state: RefreshState) -> Worker:
+        return {
+            "pid": os.getpid(),
+            "since": self._since,
+            "etag": state.etag,
+            "revision": state.revision,
+            "source": state.source,
+            "answered_at": None if state.age is None else self.now() - state.age,
+            "rejected": state.rejected is not None,
+            "trouble": _trouble(state),
+            "draining": self._gateway.draining,
+        }
+
+
+class View(NamedTuple):
+    """What the endpoints show: the service's figures, and the config as this process has it. `now`: epoch."""
+
+    report: Report
+    config: Config
+    state: RefreshState
+    now: float
+
+
+def _version(stats: VersionStats) -> VersionCounters:
+    return {
+        "answered": list(stats.answered),
+        "failures": dict(stats.failures),
+        "aborts": stats.aborts,
+        "buckets": list(stats.buckets),
+        "nanoseconds": round(stats.seconds * 1e9),
+    }
+
+
+def _trouble(state: RefreshState) -> str | None:
+    if state.error:
+        return f"the config server does not answer: {state.error}"
+    if state.rejected:
+        faults = state.rejected.faults.items()
+        return "document rejected: " + "; ".join(f"{field or 'document'}: {why}" for field, why in faults)
+    return "the config server has no document under the key" if state.missing else None
