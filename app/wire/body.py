@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from app.errors import WireError
-from app.wire.grammar import CHUNK_LINE, TRAILERS
+from app.wire.grammar import CHUNK_LINE, FIELD
 
 CHUNKED = -1
 UNTIL_CLOSE = -2
@@ -37,7 +37,7 @@ def request_framing(minor: int, lengths: list[bytes] | None, codings: list[bytes
 
 
 def response_framing(
-    method: bytes, status: int, lengths: list[bytes] | None, codings: list[bytes] | None
+    minor: int, method: bytes, status: int, lengths: list[bytes] | None, codings: list[bytes] | None
 ) -> int:
     """Frame a response (RFC 9112, 6.3, steps 1 to 8). Raises WireError 502."""
     try:
@@ -48,6 +48,8 @@ def response_framing(
         raise WireError(502, error.reason, str(error)) from error
     if codings and lengths:
         raise WireError(502, "length_and_coding", "Content-Length beside Transfer-Encoding")
+    if codings and minor == 0:
+        raise WireError(502, "coding_in_1_0", "Transfer-Encoding in HTTP/1.0")
     if status in _NO_BODY or status < 200 or method == b"HEAD":
         return 0
     return framing
@@ -168,7 +170,10 @@ class Chunked:
             raise WireError(400, "bad_chunk", "a chunk's size line is too long")
         self._at = line.end()
         self._left = int(line[1], 16)
-        self._step = self._data if self._left else self._trailers
+        self._step = self._data
+        if not self._left:
+            self._left = MAX_TRAILERS
+            self._step = self._trailer
         return True
 
     def _data(self, payload: list[bytes]) -> bool:
@@ -192,14 +197,21 @@ class Chunked:
         self._step = self._size
         return True
 
-    def _trailers(self, _payload: list[bytes]) -> bool:
-        section = TRAILERS.match(self._buffer, self._at)
-        if section is None:
-            _check_trailers_prefix(self._buffer[self._at :])
-        else:
+    def _trailer(self, _payload: list[bytes]) -> bool:
+        at, end = self._at, self._buffer.find(b"\n", self._at) + 1
+        size = (end or len(self._buffer)) - at
+        if size > self._left:
+            raise WireError(400, "bad_trailers", "the trailer section is too long")
+        if not end:
+            return False
+        self._at = end
+        self._left -= size
+        if self._buffer[at:end] == b"\r\n":
             self.done = True
-            self.rest = self._buffer[section.end() :]
-        return False
+            self.rest = self._buffer[end:]
+        elif not FIELD.fullmatch(self._buffer, at, end):
+            raise WireError(400, "bad_trailers", "a trailer is malformed")
+        return not self.done
 
 
 def _check_chunk_line_prefix(begun: bytes) -> None:
@@ -207,12 +219,6 @@ def _check_chunk_line_prefix(begun: bytes) -> None:
     hopeless = b"\n" in begun or len(begun) > MAX_CHUNK_LINE
     if hopeless or (begun and not CHUNK_LINE.match(size + b"\r\n")):
         raise WireError(400, "bad_chunk", "a chunk's size line is malformed")
-
-
-def _check_trailers_prefix(begun: bytes) -> None:
-    lines, newline, _ = begun.rpartition(b"\n")
-    if (newline and not TRAILERS.match(lines + b"\n\r\n")) or len(begun) > MAX_TRAILERS:
-        raise WireError(400, "bad_trailers", "the trailer section is malformed or too long")
 
 
 def decoder(framing: int) -> Decoder:

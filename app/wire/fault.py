@@ -8,15 +8,19 @@ from __future__ import annotations
 import re
 
 from app.errors import WireError
-from app.wire.grammar import FIELD, REQUEST_LINE, REQUEST_LINE_PREFIX
+from app.wire.grammar import FIELD, REQUEST_LINE, REQUEST_LINE_PREFIX, TARGET, TOKEN
 
-_HTTP_0_9 = re.compile(rb"[!-~]+ [!-~]+\r?\n")
+_HTTP_0_9 = re.compile(TOKEN + rb" " + TARGET + rb"\r?\n")
 
 # What may be wrong with a field line, the likeliest first: (pattern, reason, sentence).
 _FIELD_FAULTS = (
     (re.compile(rb"[ \t]"), "obs_fold", "a field line must not be folded"),
     (re.compile(rb"[^\r\n]*\n"), "bare_lf", "a line must end with CR LF"),
-    (re.compile(rb"[^:\r\n]*[ \t]+:"), "space_before_colon", "no white space may stand before the colon"),
+    (
+        re.compile(rb"[^:\r\n]*+(?<=[ \t]):"),
+        "space_before_colon",
+        "no white space may stand before the colon",
+    ),
     (re.compile(rb":"), "empty_name", "a field needs a name"),
     (re.compile(rb"[^:]*\r\n"), "no_colon", "a field line needs a colon"),
     (re.compile(rb"[^:]*[^!#$%&'*+\-.^_`|~0-9A-Za-z:]"), "bad_name", "a field name must be a token"),
@@ -28,11 +32,11 @@ def check_request_prefix(data: bytes, head_bytes: int, target_bytes: int, header
     """Raise WireError if `data` cannot become a request head by growing."""
     start = 2 if data[:2] == b"\r\n" else 0
     line_end = data.find(b"\n", start) + 1
-    if not line_end:
+    if line_end:
+        _check_request_line(data[start:line_end], target_bytes)
+        _check_fields(data, line_end, 400)
+    else:
         _check_begun_line(data[start:], target_bytes)
-        return
-    _check_request_line(data[start:line_end], target_bytes)
-    _check_fields(data, line_end, 400)
     if len(data) > head_bytes or data.count(b"\n", line_end) > headers:
         raise WireError(431, "head_too_large")
 

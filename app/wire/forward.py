@@ -21,7 +21,7 @@ def request_head(request: Request, provenance: bytes, new_id: bytes, authority: 
     `authority` is the server's, for a client of HTTP/1.0 that named none.
     """
     head = _without(request.head, request.dropped)
-    if request.minor == 0:
+    if request.minor != 1:
         line, _, fields = head.partition(b"\r\n")
         head = b"%b1\r\n%b" % (line[:-1], fields)
     host = b"X-Forwarded-Host: %b\r\n" % request.host if request.host else b"Host: %b\r\n" % authority
@@ -35,7 +35,7 @@ def request_head(request: Request, provenance: bytes, new_id: bytes, authority: 
 def response_head(response: Response, request: Request, keep_alive: bool, cookie: bytes | None) -> bytes:
     """The head for the client, with how its body is framed and whether the connection stays."""
     head = _without(response.head, response.dropped)
-    if response.minor == 0:
+    if response.minor != 1:
         head = b"HTTP/1.1" + head[8:]
     if cookie is not None:
         head += b"Set-Cookie: %b\r\n" % cookie
@@ -48,7 +48,7 @@ def response_head(response: Response, request: Request, keep_alive: bool, cookie
 
 def interim_head(response: Response) -> bytes:
     """A 1xx response for the client."""
-    return _without(response.head, response.dropped) + b"\r\n"
+    return b"HTTP/1.1" + _without(response.head, response.dropped)[8:] + b"\r\n"
 
 
 def error_response(status: int, reason: str, request: Request | None, keep_alive: bool) -> bytes:

@@ -45,6 +45,9 @@ REQUEST_FIELDS = re.compile(
     rb"):[ \t]*+([^\r]*+)\r)"
 )
 
+# Every field line, with its name.
+FIELD_LINES = re.compile(rb"(\n([^:\r]++):[^\r]*+\r)")
+
 # The same for responses.
 RESPONSE_FIELDS = re.compile(
     rb"(?i)(\n(connection|content-length|transfer-encoding|upgrade|trailer|te|keep-alive|proxy-connection"
@@ -53,7 +56,8 @@ RESPONSE_FIELDS = re.compile(
 
 # RFC 9110, 7.2 and RFC 3986, 3.2.2: uri-host [ ":" port ], no userinfo.
 HOST = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[0-9A-Za-z\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})++)(?::([0-9]{0,5}+))?"
+    rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[0-9A-Za-z\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})++)"
+    rb"(?::(?:[0-5]?[0-9]{0,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
 )
 
 # What Serin keeps of a client's X-Request-ID: one visible word.
@@ -67,6 +71,3 @@ ABSOLUTE_FORM = re.compile(rb"(?i)https?://([^/?]*+)([/?]?.*)")
 _QUOTED = rb"\"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*+\""
 _EXTENSION = rb"[ \t]*+;[ \t]*+" + TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + TOKEN + rb"|" + _QUOTED + rb"))?"
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:" + _EXTENSION + rb")*+\r\n")
-
-# RFC 9112, 7.1.2: trailer-section and the empty line after it.
-TRAILERS = re.compile(rb"(?:" + FIELD_LINE + rb")*+\r\n")
