@@ -113,14 +113,13 @@ class Current:
     def _put_in_force(self, document: Document, source: str) -> bool:
         try:
             config = validated(document.raw)
+            self._apply(config, document)
         except InvalidConfig as fault:
             log.warning("config document %s rejected: %s", document.etag or document.url, fault)
             return self._reject(document, fault.faults)
-        try:
-            self._apply(config, document)
         except Exception:
             log.exception("config document %s could not be put in force", document.etag or document.url)
-            return self._reject(document, {"": "valid, but could not be put in force; the log says why"})
+            return self._reject(document, {"": "could not be put in force; the log says why"})
         self.config, self.document, self.source, self.rejected = config, document, source, None
         self.changes += 1
         log.info("config %s in force, from %s", document.etag or document.url, source)

@@ -51,7 +51,8 @@ class OneOf(Part):
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> Any:
         kind = next(kind for kind in self.kinds if kind in data)
-        return self.makes(kind=kind, name=data.pop(kind), **data)
+        not_given = {name: None for name, field in self.fields.items() if field.allow_none}
+        return self.makes(kind=kind, name=data.pop(kind), **not_given | data)
 
     @pre_dump
     def unfold(self, part: Any, **_: Any) -> dict[str, Any]:

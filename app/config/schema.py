@@ -64,9 +64,7 @@ KINDS = {
 
 
 def _token(description: str, *, required: bool = False) -> Text:
-    return Text(
-        description, TCHARS, "a token of RFC 9110: letters, digits, !#$%&'*+-.^_`|~", 256, required=required
-    )
+    return Text(description, TCHARS, "a token as in RFC 9110 §5.6.2", 256, required=required)
 
 
 class ServerPart(Part):
