@@ -37,10 +37,13 @@ class Rule(fields.Field[Any]):
     @property
     def allowed(self) -> str:
         """The rule, as the end of "must be …"."""
-        alternative = (
-            ', or null or "off" for no limit' if self.off else ", or null" if self.allow_none else ""
-        )
-        return self.describe() + alternative
+        return self.describe() + self.alternative
+
+    @property
+    def alternative(self) -> str:
+        if self.off:
+            return ', or null or "off" for no limit'
+        return ", or null" if self.allow_none else ""
 
     def describe(self) -> str:
         raise NotImplementedError

@@ -1,0 +1,76 @@
+"""Documents for the tests of the schema: single changes to a small valid one, and any valid one at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from app.config.schema import KINDS
+
+SMALL: dict[str, Any] = {"stable": {"servers": [{"url": "http://a"}]}}
+
+
+def with_change(path: str, value: Any) -> dict[str, Any]:
+    """SMALL, but with `value` at a dotted path; `stable.servers` and the like stand beside what is there."""
+    name, _, rest = path.partition(".")
+    inner = SMALL.get(name, {})
+    return SMALL | {name: inner | {rest: value} if rest else value}
+
+
+def servers(least: int = 0) -> st.SearchStrategy[list[dict[str, Any]]]:
+    ports = st.integers(1, 65535)
+    urls = st.builds("http://{}:{}".format, st.sampled_from(["a", "b.example", "10.0.0.1", "[::1]"]), ports)
+    server = st.fixed_dictionaries({"url": urls}, optional={"weight": st.integers(1, 1000)})
+    return st.lists(server, min_size=least, max_size=4, unique_by=lambda each: each["url"])
+
+
+def durations(low: float, high: float) -> st.SearchStrategy[float | str]:
+    millis = st.integers(int(low * 1000) or 1, int(high * 1000)).map("{}ms".format)
+    return st.floats(low, high) | millis
+
+
+names = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,8}", fullmatch=True)
+ports = st.integers(1, 65535)
+balances = st.sampled_from(["round_robin", "random", "least_connections"])
+off = st.sampled_from([None, "off"])
+overrides = st.one_of(
+    st.fixed_dictionaries(
+        {
+            kind: names.map("/".__add__) if kind == "path_prefix" else names,
+            "version": st.sampled_from(["stable", "canary"]),
+        },
+        optional={"value": st.none() | names},
+    )
+    for kind in KINDS
+)
+documents = st.fixed_dictionaries(
+    {"stable": st.fixed_dictionaries({"servers": servers(1)}, optional={"balance": balances})},
+    optional={
+        "canary": st.fixed_dictionaries({}, optional={"servers": servers(), "balance": balances}),
+        "style": st.sampled_from(["ratio", "random", "hash", "round_robin", "least_connections"]),
+        "ratio": st.floats(0, 1) | st.sampled_from([0, 1]),
+        "sticky_sessions": st.booleans(),
+        "config_server": st.none() | ports.map("http://a:{}, https://b".format),
+        "update_rate": durations(0.05, 3600),
+        "salt": st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=16),
+        "sticky": st.fixed_dictionaries(
+            {},
+            optional={
+                "cookie": names,
+                "ttl": durations(1, 400 * 86400),
+                "key": st.none() | st.sampled_from(["header", "cookie"]).map(lambda kind: {kind: "X-User"}),
+            },
+        ),
+        "overrides": st.lists(overrides, max_size=3),
+        "timeouts": st.fixed_dictionaries(
+            {},
+            optional={
+                "connect": durations(0.01, 60),
+                "request": off | durations(0.1, 86400),
+                "body_rate": off,
+            },
+        ),
+        "limits": st.fixed_dictionaries({}, optional={"headers": st.integers(8, 1000), "body_bytes": off}),
+    },
+)

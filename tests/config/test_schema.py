@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.config.model import Config, Override, ServerConfig, StickyKey, VersionConfig
+from app.config.schema import dump, load, parse
+from app.errors import InvalidConfig
+from tests.config.documents import SMALL, with_change
+
+STYLES = '"ratio", "random", "hash", "round_robin" or "least_connections"'
+
+
+def faults(data: Any) -> dict[str, str]:
+    with pytest.raises(InvalidConfig) as refusal:
+        load(data)
+    return refusal.value.faults
+
+
+def test_what_is_not_given_has_the_models_default() -> None:
+    assert load(SMALL) == Config(stable=VersionConfig((ServerConfig("http://a"),)))
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [("250ms", 0.25), ("5s", 5), ("10m", 600), ("0.5h", 1800), (0.05, 0.05), (3600, 3600), ("1.5s", 1.5)],
+)
+def test_durations(given: Any, seconds: float) -> None:
+    assert load(SMALL | {"update_rate": given}).update_rate == seconds
+
+
+@pytest.mark.parametrize("field", ["timeouts.request", "timeouts.body_rate", "limits.body_bytes"])
+@pytest.mark.parametrize("value", [None, "off"])
+def test_what_may_be_off(field: str, value: Any) -> None:
+    section, name = field.split(".")
+    assert getattr(getattr(load(with_change(field, value)), section), name) is None
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ({"header": "X-Canary", "version": "canary"}, Override("header", "X-Canary", None, "canary")),
+        ({"cookie": "c", "value": "v", "version": "stable"}, Override("cookie", "c", "v", "stable")),
+        ({"query": "q ü", "value": None, "version": "canary"}, Override("query", "q ü", None, "canary")),
+        (
+            {"path_prefix": "/beta", "value": "x", "version": "canary"},
+            Override("path_prefix", "/beta", "x", "canary"),
+        ),
+    ],
+)
+def test_overrides(override: dict[str, Any], expected: Override) -> None:
+    assert load(SMALL | {"overrides": [override]}).overrides == (expected,)
+
+
+def test_a_sticky_key() -> None:
+    assert load(with_change("sticky.key", {"header": "X-User"})).sticky.key == StickyKey("header", "X-User")
+
+
+def test_a_ratio_without_canary_is_allowed() -> None:
+    assert load(SMALL | {"ratio": 1}).canary == VersionConfig()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "text"),
+    [
+        ("style", "ratoi", f'got "ratoi", must be {STYLES}; did you mean "ratio"?'),
+        ("style", 7, f"got 7, must be {STYLES}"),
+        ("style", None, f"got null, must be {STYLES}"),
+        ("ratio", 7, "got 7, must be a number from 0 to 1"),
+        ("ratio", -0.001, "got -0.001, must be a number from 0 to 1"),
+        ("ratio", True, "got true, must be a number from 0 to 1"),
+        ("ratio", "0.5", 'got "0.5", must be a number from 0 to 1'),
+        ("ratio", float("nan"), "got NaN, must be a number from 0 to 1"),
+        ("ratio", 10**400, "got a very long number, must be a number from 0 to 1"),
+        ("ratio", [0.5], "got a list, must be a number from 0 to 1"),
+        ("sticky_sessions", "yes", 'got "yes", must be true or false'),
+        ("sticky_sessions", 1, "got 1, must be true or false"),
+        ("limits.headers", 8.5, "got 8.5, must be a whole number from 8 to 1,000"),
+        ("sticky", [], "got a list, must be an object"),
+        ("canary", None, "got null, must be an object"),
+        ("overrides", {}, "got an object, must be a list of at most 256 objects"),
+        ("overrides", [{}] * 257, "got 257 of them, must be a list of at most 256 objects"),
+        ("stable.servers", None, "got null, must be a list of at most 1000 objects"),
+        ("stable.servers", [], "must have at least one server with a weight above 0"),
+        ("sticky.key", {}, "must have exactly one of header, cookie; has 0"),
+        ("sticky.key", {"header": "a", "cookie": "b"}, "must have exactly one of header, cookie; has 2"),
+        ("ratoi", 1, 'no field is called "ratoi"; did you mean "ratio"?'),
+        ("stable.weights", 1, 'no field is called "weights"'),
+    ],
+)
+def test_the_sentence(path: str, value: Any, text: str) -> None:
+    assert faults(with_change(path, value)) == {path: text}
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        *(
+            ("update_rate", bad)
+            for bad in ["", "5", "5 s", "s", "-1s", "2d", "1e2s", "49ms", "61m", 0, "9" * 400 + "s"]
+        ),
+        *(("config_server", bad) for bad in ["", "a", "ftp://a", "http://a,", "http://a/b", "http://u@a", 7]),
+        *(("salt", bad) for bad in ["x" * 65, "ü" * 33, "a\n", "\ud800", 7, None]),
+        *(("sticky.cookie", bad) for bad in ["", "a b", "a=b", "a;", "ü", "x" * 257, None]),
+        *(("sticky.ttl", bad) for bad in [0, "9601h"]),
+        *(("timeouts.connect", bad) for bad in [0, "off", None, "2m"]),
+        *(("limits.head_bytes", bad) for bad in [0, "64KiB", True, None]),
+        ("stable.balance", "hash"),
+    ],
+)
+def test_refused(path: str, value: Any) -> None:
+    assert list(faults(with_change(path, value))) == [path]
+
+
+@pytest.mark.parametrize(
+    ("server", "field"),
+    [
+        ({"url": "https://a"}, ".url"),
+        ({"url": "http://a/path"}, ".url"),
+        ({"url": 7}, ".url"),
+        ({}, ".url"),
+        ({"url": "http://b", "weight": 1001}, ".weight"),
+        ({"url": "http://b", "weight": -1}, ".weight"),
+        ({"url": "http://b", "weight": "1"}, ".weight"),
+        ({"url": "http://b", "wieght": 1}, ".wieght"),
+        ({"url": "http://A:80"}, ".url"),
+        ("http://b", ""),
+    ],
+)
+def test_a_faulty_server_is_named(server: Any, field: str) -> None:
+    assert list(faults(with_change("stable.servers", [{"url": "http://a"}, server]))) == [
+        f"stable.servers[1]{field}"
+    ]
+
+
+def test_a_server_may_be_in_both_versions() -> None:
+    assert load(SMALL | {"canary": SMALL["stable"]}).canary == load(SMALL).stable
+
+
+def test_a_stable_without_weight_serves_nobody() -> None:
+    drained = [{"url": "http://a", "weight": 0}]
+    assert list(faults(with_change("stable.servers", drained))) == ["stable.servers"]
+    assert load(SMALL | {"canary": {"servers": drained}})
+
+
+@pytest.mark.parametrize(
+    ("override", "field"),
+    [
+        ({"version": "canary"}, ""),
+        ({"header": "a", "query": "b", "version": "canary"}, ""),
+        ({"header": "a"}, ".version"),
+        ({"header": "a", "version": "blue"}, ".version"),
+        ({"header": "a b", "version": "canary"}, ".header"),
+        ({"cookie": "a;b", "version": "canary"}, ".cookie"),
+        ({"query": "", "version": "canary"}, ".query"),
+        ({"path_prefix": "beta", "version": "canary"}, ".path_prefix"),
+        ({"path_prefix": "/a?b", "version": "canary"}, ".path_prefix"),
+        ({"header": "a", "value": " x", "version": "canary"}, ".value"),
+        ({"cookie": "a", "value": "x y", "version": "canary"}, ".value"),
+        ({"query": "a", "value": "", "version": "canary"}, ".value"),
+        ({"path_prefix": "/a", "value": "x/y", "version": "canary"}, ".value"),
+    ],
+)
+def test_a_faulty_override_is_named(override: dict[str, Any], field: str) -> None:
+    assert list(faults(SMALL | {"overrides": [override]})) == [f"overrides[0]{field}"]
+
+
+def test_all_faults_are_told_at_once() -> None:
+    assert set(faults({"ratio": 7, "style": 8, "stable": {}, "x": 1})) == {
+        "ratio",
+        "style",
+        "stable.servers",
+        "x",
+    }
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_change("salt", "hush-hush" * 10),
+        with_change("stable.servers", [{"url": "http://user:hush-hush@a"}]),
+        with_change("config_server", "http://user:hush-hush@a"),
+        SMALL | {"overrides": [{"cookie": "a", "value": "hush-hush;", "version": "canary"}]},
+        SMALL | {"overrides": [{"header": "a", "value": "hush-hush" * 200, "version": "canary"}]},
+    ],
+)
+def test_no_secret_is_repeated(data: Any) -> None:
+    assert "hush" not in str(faults(data))
+
+
+@pytest.mark.parametrize("key", ["a\nb", "\ud800", "x" * 100_000, "_schema", "", "a.b"])
+def test_a_strange_key_makes_one_printable_line(key: str) -> None:
+    text = str(InvalidConfig(faults(SMALL | {key: 1})))
+    assert text.isprintable()
+    assert len(text) < 300
+
+
+def test_a_flood_of_faults_is_cut_short() -> None:
+    assert len(faults(SMALL | {f"key{number}": 1 for number in range(50_000)})) == 20
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (b"not JSON", "is not JSON: Expecting value at line 1, column 1"),
+        (b"[]", "got a list, must be an object"),
+        (b"null", "got null, must be an object"),
+        (b'{"ratio": NaN}', "is not JSON: NaN is not a JSON number"),
+        (b'{"ratio": 0, "ratio": 1}', 'is not JSON: the name "ratio" stands twice in one object'),
+        (b" " * 10_485_760, "got 10,485,760 bytes, must be at most 524,288"),
+    ],
+)
+def test_what_is_no_document_at_all(raw: bytes, why: str) -> None:
+    with pytest.raises(InvalidConfig) as refusal:
+        parse(raw)
+    assert refusal.value.faults == {"": why}
+
+
+def test_the_example_is_valid_and_its_dump_is_plain_json() -> None:
+    from pathlib import Path
+
+    config = parse(Path("config/canary.json").read_bytes())
+    assert parse(json.dumps(dump(config)).encode()) == config

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.config.json_schema import json_schema
+from app.config.schema import Document, dump, load, parse
+from app.errors import InvalidConfig
+from tests.config.documents import SMALL, documents, with_change
+
+CHECK = jsonschema.Draft202012Validator(json_schema())
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(list(Document().fields))
+
+
+@given(documents)
+@settings(deadline=None, max_examples=50)
+def test_a_dump_loads_as_the_same_config(data: dict[str, Any]) -> None:
+    config = load(data)
+    assert load(dump(config)) == config
+    assert parse(json.dumps(dump(config)).encode()) == config
+
+
+@given(documents)
+@settings(deadline=None, max_examples=50)
+def test_the_json_schema_takes_what_load_takes(data: dict[str, Any]) -> None:
+    CHECK.validate(data)
+    CHECK.validate(json.loads(json.dumps(dump(load(data)))))
+
+
+@given(NAMES, JSON)
+@settings(deadline=None)
+def test_any_value_anywhere_is_taken_or_refused_and_the_json_schema_is_no_stricter(
+    name: str, value: Any
+) -> None:
+    try:
+        load(SMALL | {name: value})
+    except InvalidConfig as refusal:
+        text = str(refusal)
+    else:
+        CHECK.validate(SMALL | {name: value})
+        return
+    assert text.isprintable()
+
+
+@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()))
+@settings(deadline=None, max_examples=50)
+def test_any_bytes_are_a_config_or_an_invalid_one(raw: bytes) -> None:
+    with pytest.raises(InvalidConfig):
+        parse(raw)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("style", "ratoi"),
+        ("ratio", 7),
+        ("ratio", True),
+        ("ratio", "0.5"),
+        ("sticky_sessions", 1),
+        ("config_server", "ftp://a"),
+        ("config_server", "http://a,"),
+        ("update_rate", "2d"),
+        ("update_rate", 0),
+        ("stable", {}),
+        ("stable.servers", []),
+        ("stable.servers", [{"url": "http://a", "weight": 0}]),
+        ("stable.servers", [{"url": "https://a"}]),
+        ("stable.servers", [{"url": "http://a/b"}]),
+        ("stable.servers", [{"weight": 1}]),
+        ("stable.servers", [{"url": "http://a", "weight": 1.5}]),
+        ("salt", "x" * 65),
+        ("sticky.cookie", "a b"),
+        ("sticky.key", {}),
+        ("sticky.key", {"header": "a", "cookie": "b"}),
+        ("overrides", [{"version": "canary"}]),
+        ("overrides", [{"header": "a", "query": "b", "version": "canary"}]),
+        ("overrides", [{"header": "a"}]),
+        ("overrides", [{"path_prefix": "/a", "value": "x/y", "version": "canary"}]),
+        ("overrides", [{"cookie": "a", "value": "x y", "version": "canary"}]),
+        ("timeouts.connect", "off"),
+        ("limits.body_bytes", "none"),
+        ("ratoi", 1),
+    ],
+)
+def test_the_json_schema_refuses_what_load_refuses(path: str, value: Any) -> None:
+    with pytest.raises(InvalidConfig):
+        load(with_change(path, value))
+    assert not CHECK.is_valid(with_change(path, value))
+
+
+def test_the_json_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+    CHECK.validate(json.loads(Path("config/canary.json").read_bytes()))
+
+
+def test_every_field_has_its_sentence() -> None:
+    def sentences(schema: dict[str, Any]) -> list[str]:
+        inner = [schema, *schema.get("anyOf", []), schema.get("items", {})]
+        below = [each for part in inner for each in part.get("properties", {}).values()]
+        return [each["description"] for each in below] + [text for each in below for text in sentences(each)]
+
+    assert all(text.endswith(".") for text in sentences(json_schema()))
+    assert len(sentences(json_schema())) > 40
