@@ -1,16 +1,35 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import gevent
 import pytest
+from gevent.server import StreamServer
 
 from app.config.client import ABSENT, ConfigClient, Document
 from app.errors import ConfigConflict, ConfigMissing, ConfigServerError
-from tests.config.instance import KEY, client
+from tests.config.instance import KEY, LIMIT
 from tests.support.config_server import FakeConfigServer, document
 from tests.support.processes import free_port, wait_until
 
+Connect = Callable[..., ConfigClient]
 
-def test_reads_the_document_and_then_only_what_is_new(server: FakeConfigServer) -> None:
+
+@pytest.fixture
+def client() -> Iterator[Connect]:
+    made: list[ConfigClient] = []
+
+    def connect(urls: str, **options: Any) -> ConfigClient:
+        made.append(ConfigClient(urls, KEY, limit=LIMIT, **options))
+        return made[-1]
+
+    yield connect
+    for each in made:
+        each.close()
+
+
+def test_reads_the_document_and_then_only_what_is_new(client: Connect, server: FakeConfigServer) -> None:
     first = client(server.url).read()
     assert first == Document(document(), server.etag, 1, server.url)
     assert client(server.url).read(server.etag) is None
@@ -18,12 +37,14 @@ def test_reads_the_document_and_then_only_what_is_new(server: FakeConfigServer) 
     assert client(server.url).read(first.etag) == Document(document(ratio=0.5), server.etag, 2, server.url)
 
 
-def test_a_key_without_document_is_not_a_failure_of_the_server(empty_server: FakeConfigServer) -> None:
+def test_a_key_without_document_is_not_a_failure_of_the_server(
+    client: Connect, empty_server: FakeConfigServer
+) -> None:
     with pytest.raises(ConfigMissing):
         client(empty_server.url).read()
 
 
-def test_creates_once(empty_server: FakeConfigServer) -> None:
+def test_creates_once(client: Connect, empty_server: FakeConfigServer) -> None:
     made = client(empty_server.url).create(document())
     assert (made.etag, empty_server.raw) == (empty_server.etag, document())
     with pytest.raises(ConfigConflict) as conflict:
@@ -32,7 +53,7 @@ def test_creates_once(empty_server: FakeConfigServer) -> None:
     assert empty_server.raw == document()
 
 
-def test_replaces_only_the_document_it_knows(server: FakeConfigServer) -> None:
+def test_replaces_only_the_document_it_knows(client: Connect, server: FakeConfigServer) -> None:
     etag = server.etag
     assert client(server.url).replace(document(ratio=1), etag).revision == 2
     with pytest.raises(ConfigConflict):
@@ -41,21 +62,23 @@ def test_replaces_only_the_document_it_knows(server: FakeConfigServer) -> None:
 
 
 @pytest.mark.parametrize("raw", [document(ratio=1), None], ids=["changed", "deleted"])
-def test_a_watch_is_told_of_a_change_at_once(server: FakeConfigServer, raw: bytes | None) -> None:
+def test_a_watch_is_told_of_a_change_at_once(
+    client: Connect, server: FakeConfigServer, raw: bytes | None
+) -> None:
     watch = gevent.spawn(_watched, client(server.url), server.etag)
     wait_until(lambda: server.requests)
     server.put(raw)
     assert watch.get(timeout=5) == raw
 
 
-def test_a_watch_awaits_the_creation(empty_server: FakeConfigServer) -> None:
+def test_a_watch_awaits_the_creation(client: Connect, empty_server: FakeConfigServer) -> None:
     watch = gevent.spawn(_watched, client(empty_server.url), ABSENT)
     wait_until(lambda: empty_server.requests)
     empty_server.put(document())
     assert watch.get(timeout=5) == document()
 
 
-def test_a_watch_ends_without_news(server: FakeConfigServer) -> None:
+def test_a_watch_ends_without_news(client: Connect, server: FakeConfigServer) -> None:
     assert client(server.url).watch(server.etag, wait=0.01) is None
 
 
@@ -71,7 +94,7 @@ def test_a_watch_ends_without_news(server: FakeConfigServer) -> None:
     ],
 )
 def test_a_misbehaving_server_is_told_in_a_sentence(
-    server: FakeConfigServer, mood: str, sentence: str
+    client: Connect, server: FakeConfigServer, mood: str, sentence: str
 ) -> None:
     server.mood = mood
     with pytest.raises(ConfigServerError) as fault:
@@ -81,14 +104,12 @@ def test_a_misbehaving_server_is_told_in_a_sentence(
     assert client(server.url).read()
 
 
-def test_a_server_that_is_away_is_told_in_a_sentence() -> None:
+def test_a_server_that_is_away_is_told_in_a_sentence(client: Connect) -> None:
     with pytest.raises(ConfigServerError, match="cannot be reached"):
         client(f"http://127.0.0.1:{free_port()}").read()
 
 
-def test_an_answer_that_is_no_http_is_told_in_a_sentence() -> None:
-    from gevent.server import StreamServer
-
+def test_an_answer_that_is_no_http_is_told_in_a_sentence(client: Connect) -> None:
     babbler = StreamServer(("127.0.0.1", 0), lambda socket, _: socket.sendall(b"\x00\x01 what?\r\n\r\n"))
     babbler.start()
     with pytest.raises(ConfigServerError, match="cannot be reached"):
@@ -96,7 +117,7 @@ def test_an_answer_that_is_no_http_is_told_in_a_sentence() -> None:
     babbler.stop()
 
 
-def test_the_next_address_steps_in_and_stays(server: FakeConfigServer) -> None:
+def test_the_next_address_steps_in_and_stays(client: Connect, server: FakeConfigServer) -> None:
     with FakeConfigServer(document()) as other:
         both = client(f"{server.url}, {other.url}/")
         server.mood = "fail"
@@ -108,7 +129,7 @@ def test_the_next_address_steps_in_and_stays(server: FakeConfigServer) -> None:
 
 
 def test_a_missing_document_is_an_answer_and_no_reason_to_ask_elsewhere(
-    server: FakeConfigServer, empty_server: FakeConfigServer
+    client: Connect, server: FakeConfigServer, empty_server: FakeConfigServer
 ) -> None:
     with pytest.raises(ConfigMissing):
         client(f"{empty_server.url},{server.url}").read()
@@ -116,10 +137,10 @@ def test_a_missing_document_is_an_answer_and_no_reason_to_ask_elsewhere(
 
 
 def test_sends_the_token_and_nothing_of_the_environment(
-    server: FakeConfigServer, monkeypatch: pytest.MonkeyPatch
+    client: Connect, server: FakeConfigServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
-    assert ConfigClient(server.url, KEY, "secret").read()
+    assert client(server.url, token="secret").read()
     assert server.last_headers["HTTP_AUTHORIZATION"] == "Bearer secret"
     assert server.last_headers["PATH_INFO"] == "/v1/kv/canary/config"
 
@@ -137,3 +158,14 @@ def _watched(watcher: ConfigClient, etag: str) -> bytes | None:
         return None
     assert found
     return found.raw
+
+
+def test_close_ends_a_call_under_way(client: Connect, server: FakeConfigServer) -> None:
+    asking = client(server.url)
+    watch = gevent.spawn(_watched, asking, server.etag)
+    wait_until(lambda: server.requests)
+    asking.close()
+    with pytest.raises(ConfigServerError, match="cannot be reached, or broke off"):
+        watch.get(timeout=5)
+    with pytest.raises(ConfigServerError, match="not asked any more"):
+        asking.read()
