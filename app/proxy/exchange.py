@@ -27,9 +27,11 @@ class BodySource(Protocol):
 
 
 class Exchange:
-    """`converse`, `first`, then `read` until `complete`, then `finish`. `fail` or `abort` instead, at any time.
+    """`converse`, then `read` until `complete`, then `finish`. `fail` or `abort` instead, at any time.
 
+    `payload` is what came of the body together with the head; it may be all of it, or nothing.
     `cookie` is the Set-Cookie value that the answer must carry, if any.
+    `request_sent`: the server has been given the whole request.
     """
 
     __slots__ = (
@@ -39,15 +41,16 @@ class Exchange:
         "_fault",
         "_load",
         "_pump",
-        "_rest",
         "_started",
         "_stats",
         "_timeouts",
         "complete",
         "connection",
         "cookie",
+        "payload",
         "pool",
         "request",
+        "request_sent",
         "response",
     )
 
@@ -69,7 +72,7 @@ class Exchange:
         self._pump: gevent.Greenlet[..., None] | None = None
         self._fault: BaseException | None = None
         self._decoder: Decoder | None = None
-        self._rest = b""
+        self.request_sent = True
 
     def converse(
         self,
@@ -84,14 +87,21 @@ class Exchange:
         self._limit(self._timeouts.head)
         connection.send(message)
         if more is not None:
+            self.request_sent = False
             self._pump = gevent.spawn(self._send_body, connection, more)
         try:
-            self.response, self._rest = connection.receive_head(self.request.method, head_bytes, interim)
+            self.response, rest = connection.receive_head(self.request.method, head_bytes, interim)
         except UpstreamError:
             if self._fault is not None:
                 raise self._fault from None
             raise
         connection.deadline = self._ends
+        if self.response.framing == len(rest):
+            self.payload = rest
+            self.complete = True
+        else:
+            self._decoder = decoder(self.response.framing)
+            self.payload = self._decode(self._decoder, rest)
         self._stats.answer(self.response.status, monotonic() - self._started)
 
     def _limit(self, seconds: float) -> None:
@@ -109,28 +119,26 @@ class Exchange:
                 self._limit(self._timeouts.head)
             if chunked:
                 connection.send(LAST_CHUNK)
+            self.request_sent = True
         except UpstreamError:
             return  # an answer may be on its way all the same; if not, the reader finds out
         except (SerinError, OSError) as fault:
             self._fault = fault
             connection.stream.shut()
 
-    @property
-    def request_sent(self) -> bool:
-        """Has the whole request been passed on?"""
-        return self._pump is None or (self._pump.ready() and self._fault is None)
-
-    def first(self) -> bytes:
-        """What came of the body together with the head; it may be all of it, or nothing. Raises UpstreamError."""
-        rest = self._rest
-        if self.response.framing == len(rest):
-            self.complete = True
-            return rest
-        self._decoder = decoder(self.response.framing)
-        return self._decode(self._decoder, rest)
-
     def read(self) -> bytes:
-        """Wait for the next bytes of the body; b"" at its end. Raises UpstreamError when it is cut short."""
+        """Wait for the next bytes of the body; b"" at its end.
+
+        Raises UpstreamError when it is cut short, or what broke the request that was still on its way.
+        """
+        try:
+            return self._read()
+        except UpstreamError:
+            if self._fault is not None:
+                raise self._fault from None
+            raise
+
+    def _read(self) -> bytes:
         body = self._decoder
         while body is not None and not self.complete:
             data = self._receive()
@@ -183,10 +191,17 @@ class Exchange:
         self._load.failures += 1
         self._release()
 
+    def break_off(self, error: SerinError) -> None:
+        """`fail` or `abort`, by whose fault `error` is."""
+        if isinstance(error, UpstreamError):
+            self.fail(error.reason)
+        else:
+            self.abort()
+
     def _release(self) -> None:
         self._load.in_flight -= 1
         self._load.requests += 1
-        if self._pump is not None:
-            self._pump.kill(block=False)
         if self.connection is not None:
             self.pool.drop(self.connection)
+        if self._pump is not None:
+            self._pump.kill()  # and wait until it is gone: two must not read from one client

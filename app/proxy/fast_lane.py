@@ -11,7 +11,7 @@ import logging
 from typing import Any
 
 from app.clock import NEVER
-from app.errors import SerinError, UpstreamError, WireError
+from app.errors import SerinError, WireError
 from app.proxy.client_body import ClientBody
 from app.proxy.exchange import Exchange
 from app.proxy.gateway import Client, Gateway
@@ -96,8 +96,8 @@ class FastLane:
         keep = request.keep_alive and not gateway.draining and exchange.request_sent
         try:
             keep = self._answer(exchange, request, keep)
-        except UpstreamError as error:
-            exchange.fail(error.reason)
+        except SerinError as error:
+            exchange.break_off(error)
             self.stream.abort()  # a clean end would pass the part for the whole
             return False
         except BaseException:
@@ -152,7 +152,7 @@ class FastLane:
         if response.framing < 0 and not chunked:
             keep = False
         out = response_head(response, request, keep, exchange.cookie)
-        payload = exchange.first()
+        payload = exchange.payload
         timeouts = self._gateway.snapshot.config.timeouts
         if exchange.complete and not chunked:
             self.deadline = self._gateway.clock.now + timeouts.client_idle
@@ -189,6 +189,8 @@ class FastLane:
         """Answer with the error itself."""
         gateway, request = self._gateway, self._request
         gateway.stats.refuse(error.reason)
+        if request is not None:
+            gateway.identify(request)
         keep = keep and not gateway.draining
         self.deadline = gateway.clock.now + LAST_WORD
         self.stream.write(error_response(error.status, error.reason, request, keep))

@@ -78,7 +78,7 @@ class Gateway:
         exchange = Exchange(request, choice, stats.versions[choice.server.version], timeouts, self.clock)
         if choice.new_visitor is not None:
             exchange.cookie = snapshot.balancer.identity.set_cookie(choice.new_visitor, client.secure)
-        head = request_head(request, client.provenance, self._new_id(request), exchange.pool.authority)
+        head = request_head(request, client.provenance, self.identify(request), exchange.pool.authority)
         try:
             self._converse(exchange, head + body, more, snapshot, client)
         except UpstreamError as error:
@@ -95,8 +95,8 @@ class Gateway:
         for lane in list(self.lanes):
             lane.retire()
 
-    def _new_id(self, request: Request) -> bytes:
-        """An id for a request that brought none of its own, else b""."""
+    def identify(self, request: Request) -> bytes:
+        """Give a request that has no id a new one, and return it; else b""."""
         if request.request_id:
             return b""
         request.request_id = new_id = b"%b-%x" % (self._id_prefix, next(self._ids))

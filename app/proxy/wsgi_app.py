@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from app.errors import SerinError, UpstreamError, WireError
+from app.errors import SerinError, WireError
 from app.proxy.exchange import Exchange
 from app.proxy.gateway import Client, Gateway
 from app.wire.body import CHUNKED
@@ -44,6 +44,8 @@ class ProxyApp:
             exchange = self._open(environ, request)
         except SerinError as error:
             self.gateway.stats.refuse(error.reason)
+            if request is not None:
+                self.gateway.identify(request)
             return _from_head(
                 *error_response(error.status, error.reason, request, True).split(b"\r\n\r\n", 1)
             )
@@ -79,7 +81,10 @@ class InputBody:
     def read(self) -> bytes:
         """See BodySource. Raises WireError: 400 cut short, 413 too large."""
         want = READ_SIZE if self._left is None else min(READ_SIZE, self._left)
-        data = self._stream.read(want) if want else b""
+        try:
+            data = self._stream.read(want) if want else b""
+        except OSError as error:  # what WSGI servers raise for a broken framing
+            raise WireError(400, "body_cut") from error
         if self._left is not None:
             if want and not data:
                 raise WireError(400, "body_cut")
@@ -97,26 +102,33 @@ class RelayedBody:
     """A response body on its way to the WSGI server."""
 
     def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._first = exchange.first()
+        self._exchange: Exchange | None = exchange
 
     def __iter__(self) -> Iterator[bytes]:
         """Give the payload as it comes. A body cut short ends the client's connection, as a reset would."""
-        if self._first:
-            yield self._first
+        exchange = self._exchange
+        if exchange is None:
+            return
+        if exchange.payload:
+            yield exchange.payload
         try:
-            while not self._exchange.complete:
-                if payload := self._exchange.read():
+            while not exchange.complete:
+                if payload := exchange.read():
                     yield payload
-        except UpstreamError as error:
+        except SerinError as error:
+            self._exchange = None
+            exchange.break_off(error)
             raise ConnectionResetError(errno.ECONNRESET, error.reason) from error
 
     def close(self) -> None:
         """Called by the WSGI server at the end, whatever the end was (PEP 3333)."""
-        if self._exchange.complete:
-            self._exchange.finish()
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        if exchange.complete:
+            exchange.finish()
         else:
-            self._exchange.abort()
+            exchange.abort()
 
 
 class _Response(WerkzeugResponse):

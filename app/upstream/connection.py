@@ -39,7 +39,10 @@ def upstream_error(error: OSError, *, sent: bool = True) -> UpstreamError:
 def open_socket(endpoint: Endpoint, timeout: float) -> _socket.socket:
     """Connect within `timeout` seconds. Raises UpstreamError: 502, or 504 when time ran out."""
     family, address = endpoint
-    sock = _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
+    try:
+        sock = _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
+    except OSError as error:
+        raise upstream_error(error, sent=False) from error
     try:
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         code = sock.connect_ex(address)
@@ -107,7 +110,6 @@ class Connection:
         Returns it with the bytes that came after it. Raises UpstreamError.
         """
         data = b""
-        self.answered = False
         while True:
             more = self.receive()
             if not more:

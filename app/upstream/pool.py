@@ -18,7 +18,7 @@ from app.upstream.connection import Connection, open_socket
 
 
 class Pool:
-    """`start()` resolves the server's name; `connect` before that, or while the name is unknown, fails."""
+    """`resolve` looks the server's name up; `connect` before that, or while the name is unknown, fails."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Pool:
         if not self._idle:
             return None
         connection = self._idle.pop()
-        connection.idle = False
+        connection.idle = connection.answered = False
         return connection
 
     def give(self, connection: Connection, idle_seconds: float) -> None:
@@ -74,8 +74,8 @@ class Pool:
             except UpstreamError as error:
                 refused = error
                 continue
-            self._endpoints.remove(endpoint)
-            self._endpoints.insert(0, endpoint)
+            # Stable, and at peace with a resolver that has replaced the list meanwhile.
+            self._endpoints.sort(key=lambda each: each != endpoint)
             connection = Connection(Stream(sock), self._leave)
             self._clock.watch(connection)
             return connection

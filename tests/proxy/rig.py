@@ -1,0 +1,89 @@
+"""A proxy in this process: one server behind it, either front before it, and limits short enough to wait for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from gevent import socket
+from gevent.pywsgi import WSGIServer
+
+from app.balance.balancer import Balancer
+from app.clock import Clock
+from app.config.model import Config, Limits, ServerConfig, Timeouts, VersionConfig
+from app.proxy.fleet import Fleet, Snapshot
+from app.proxy.gateway import Gateway
+from app.proxy.stats import Stats
+from app.proxy.wsgi_app import ProxyApp
+from app.server import Front
+from tests.proxy.peer import Peer
+from tests.support.processes import wait_until
+from tests.support.raw import Address
+
+
+class Rig:
+    """`front` is "fast_lane" or "wsgi". `timeouts` and `limits` replace defaults; `config` has further fields."""
+
+    def __init__(
+        self,
+        front: str,
+        *urls: str,
+        timeouts: Mapping[str, float] | None = None,
+        limits: Mapping[str, int] | None = None,
+        **config: Any,
+    ) -> None:
+        stable = VersionConfig(tuple(ServerConfig(url) for url in urls))
+        self.config = Config(
+            stable=stable,
+            timeouts=replace(Timeouts(), **(timeouts or {})),
+            limits=replace(Limits(), **(limits or {})),
+            **config,
+        )
+        rng = random.Random(1)
+        self.stats, self.clock = Stats(), Clock()
+        self.fleet = Fleet(self.clock, rng)
+        self.gateway = Gateway(
+            self.clock, self.stats, Snapshot(self.config, Balancer(self.config, self.fleet.load, rng))
+        )
+        app = ProxyApp(self.gateway)
+        listener = ("127.0.0.1", 0)
+        # Without error_log pywsgi is silent about clients; what our app raises it prints all the same.
+        self._server: WSGIServer = (
+            Front(listener, app)
+            if front == "fast_lane"
+            else WSGIServer(listener, app, log=None, error_log=None)
+        )
+
+    def __enter__(self) -> Self:
+        self.clock.start()
+        self.fleet.start()
+        self._server.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.stop(timeout=0.01)
+        self.fleet.stop()
+        self.clock.stop()
+
+    @property
+    def address(self) -> Address:
+        return "127.0.0.1", self._server.server_port
+
+    def load(self, url: str) -> Any:
+        """The live figures of the server with that URL."""
+        return self.fleet.loads[url]
+
+    def comes_to_rest(self, url: str) -> None:
+        """Nothing stays under way once the clients have gone."""
+        wait_until(lambda: self.load(url).in_flight == 0 and not self.gateway.lanes, what="rest")
+
+    def client(self) -> Peer:
+        """A new connection to the proxy."""
+        sock = socket.create_connection(self.address, timeout=10)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return Peer(sock)
