@@ -112,6 +112,8 @@ class FastLane:
         data = self.buffer
         if not data:
             self.idle = True
+            if self._gateway.draining:
+                self.retire()  # the drain found this connection busy, or did not find it yet
             data = self.stream.read()
             if not data:
                 return None
