@@ -79,11 +79,11 @@ class InputBody:
         self._check_size(framing)
 
     def read(self) -> bytes:
-        """See BodySource. Raises WireError: 400 cut short, 413 too large."""
+        """See BodySource. Raises WireError: 400 cut short or malformed, 413 too large."""
         want = READ_SIZE if self._left is None else min(READ_SIZE, self._left)
         try:
             data = self._stream.read(want) if want else b""
-        except OSError as error:  # what WSGI servers raise for a broken framing
+        except Exception as error:  # a broken framing: each WSGI server has its own errors for it
             raise WireError(400, "body_cut") from error
         if self._left is not None:
             if want and not data:
