@@ -19,9 +19,9 @@ STYLES = ("ratio", "random", "hash", "round_robin", "least_connections")
 
 @pytest.mark.parametrize("front", FRONTS)
 def test_no_change_loses_a_request(front, tmp_path, record_property):
-    with Stack(tmp_path, front=front) as stack, ExitStack() as more:
+    with Stack(tmp_path, front=front, store="memory://") as stack, ExitStack() as more:
         second = {version: second_server(stack, more, version) for version in ("stable", "canary")}
-        with Load(stack.address, clients=64, pause=0.05) as load:
+        with Load(stack.address, clients=64, pause=0.1) as load:
             for change in changes(stack, second):
                 assert stack.patch_config(change)["changed"]
             load.wait_requests(64)

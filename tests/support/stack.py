@@ -34,8 +34,8 @@ class Stack:
     """All the processes and how to talk to them: `kv`, `web`, `stable`, `canary` are each a `Process`.
 
     `config`: fields laid over a plain document of both samples, the first config of the service.
-    `env`: added to the proxy's environment. `start`: which processes the context manager starts; the four end
-    with it, whoever started them.
+    `env`: added to the proxy's environment. `store`: the config server's, by default SQLite in the folder.
+    `start`: which processes the context manager starts; the four end with it, whoever started them.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class Stack:
         front: str = "fast_lane",
         config: Mapping[str, Any] | None = None,
         env: Mapping[str, str] | None = None,
+        store: str | None = None,
         start: tuple[str, ...] = ("stable", "canary", "kv", "web"),
     ) -> None:
         self.folder = folder
@@ -52,7 +53,7 @@ class Stack:
         self.stable_port, self.canary_port = free_port(), free_port()
         self.stable = self.sample("stable", self.stable_port)
         self.canary = self.sample("canary", self.canary_port)
-        self.kv = self._config_server()
+        self.kv = self._config_server(store or f"sqlite:///{folder / 'kv.db'}")
         self.config_file = folder / "canary.json"
         self.config_file.write_text(json.dumps({**self.plain_config(), **(config or {})}))
         self.web = self.proxy("web", front, self.port, self.admin_port, env)
@@ -212,11 +213,11 @@ class Stack:
         command = python("samples.version", "--name", name, "--port", str(port))
         return Process(command, self._log(f"{name}-{port}"), ready=answers(f"http://127.0.0.1:{port}/"))
 
-    def _config_server(self) -> Process:
+    def _config_server(self, store: str) -> Process:
         environment = {
             "KV_HOST": "127.0.0.1",
             "KV_PORT": str(self.kv_port),
-            "KV_STORE": f"sqlite:///{self.folder / 'kv.db'}",
+            "KV_STORE": store,
         }
         ready = answers(f"{self.kv_url}/-/healthz")
         return Process(python("kv"), self._log("kv"), env=environment, ready=ready)
