@@ -1,0 +1,53 @@
+"""The cases of `requests/`: one raw request each, and what must become of it.
+
+A sentence: the rule, and where it stands.
+400 bad_host                  the status; for a refusal with its reason
+--- client
+what the client sends         white space at the end of a line counts, the line's own end does not:
+GET / HTTP/1.1\\r\\n            the ends of lines, and bytes that are not text, are written as escapes
+--- server                    only for requests that are accepted:
+the exact bytes               {from} is what tells where a request came from, {id} an id made by us
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.wire.forward import provenance
+
+FOLDER = Path(__file__).parent / "requests"
+FROM = provenance("127.0.0.1", "http")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`reason` and `server` are empty where they do not apply."""
+
+    name: str
+    status: int
+    reason: str
+    client: bytes
+    server: bytes
+
+    @property
+    def cut(self) -> bool:
+        """Does the client leave in the middle? What it sends after is then no next request."""
+        return self.reason.endswith("_cut")
+
+
+def load() -> list[Case]:
+    """Every case, by name."""
+    return [_read(path) for path in sorted(FOLDER.glob("*.http"))]
+
+
+def _read(path: Path) -> Case:
+    preamble, _, messages = path.read_text().partition("\n--- client\n")
+    _sentence, fate = preamble.split("\n")
+    status, _, reason = fate.partition(" ")
+    client, _, server = messages.partition("\n--- server\n")
+    return Case(path.stem, int(status), reason, _bytes(client), _bytes(server).replace(b"{from}", FROM))
+
+
+def _bytes(text: str) -> bytes:
+    return text.replace("\n", "").encode("latin-1").decode("unicode_escape").encode("latin-1")
