@@ -17,14 +17,13 @@ pytestmark = pytest.mark.end_to_end
 VERSIONS = ("stable", "canary")
 
 
-def test_a_new_ratio_takes_effect_at_once(tmp_path, record_property):
+def test_a_new_ratio_takes_effect_at_once(tmp_path):
     with Stack(tmp_path, config={"ratio": 0}) as stack, Client(stack.address) as client:
         pid = stack.web.pid
         times = [time_to_effect(stack, client, number % 2) for number in range(1, 61)]
         assert (stack.web.pid, stack.web.running) == (pid, True)
-    figure = f"{median(times) * 1000:.1f} ms"
-    record_property("median from PATCH to the first answer by it", figure)
-    print(f"from PATCH to the first answer by it: median {figure}, worst {max(times) * 1000:.1f} ms")
+    middle, worst = median(times) * 1000, max(times) * 1000
+    print(f"from PATCH to the first answer by it: median {middle:.1f} ms, worst {worst:.1f} ms")
     assert median(times) < 1.0
 
 

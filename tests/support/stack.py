@@ -147,7 +147,7 @@ class Stack:
             status = self.status()
             return status if predicate(status) else None
 
-        status = wait_until(asked, deadline, what=what, pause=0.02)
+        status = wait_until(asked, deadline, what=what)
         assert status is not None
         return status
 
