@@ -18,7 +18,7 @@ VERSIONS = ("stable", "canary")
 
 
 def test_a_new_ratio_takes_effect_at_once(tmp_path):
-    with Stack(tmp_path, config={"ratio": 0}) as stack, Client(stack.address) as client:
+    with Stack(tmp_path, config={"ratio": 0, "update_rate": "1h"}) as stack, Client(stack.address) as client:
         pid = stack.web.pid
         times = [time_to_effect(stack, client, number % 2) for number in range(1, 61)]
         assert (stack.web.pid, stack.web.running) == (pid, True)

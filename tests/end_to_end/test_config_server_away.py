@@ -7,13 +7,16 @@ from contextlib import ExitStack
 import pytest
 
 from tests.support.load import Load
-from tests.support.processes import fetch
+from tests.support.processes import answers, fetch, wait_until
+from tests.support.relay import Relay
 from tests.support.stack import FRONTS, Stack
 
 pytestmark = pytest.mark.end_to_end
 
 # Seconds from the config server's return until every proxy is in step.
 IN_STEP = 3.0
+
+PROXIES = 4
 
 
 @pytest.mark.parametrize("front", FRONTS)
@@ -59,21 +62,25 @@ def test_one_that_has_never_seen_a_config_serves_its_first_and_creates_it_later(
 
 
 def test_proxies_started_at_once_create_the_document_once(tmp_path):
-    with Stack(tmp_path, start=("kv",)) as first, ExitStack() as exits:
-        proxies = [exits.enter_context(proxy_of(first, number)) for number in range(4)]
+    """All of them find no document, and all then write theirs, before the first write arrives."""
+    with Stack(tmp_path, start=("kv",)) as first, Relay(gather=PROXIES) as relay, ExitStack() as exits:
+        relay.target = ("127.0.0.1", first.kv_port)
+        proxies = [exits.enter_context(proxy_behind(relay, tmp_path, number)) for number in range(PROXIES)]
         for proxy in proxies:
             proxy.web.start(wait=False)
         for proxy in proxies:
             proxy.web.wait_ready()
+        wait_until(answers(first.document_url), what="the document")
         (created,) = fetch("GET", f"{first.document_url}?history=10").json()["versions"]
         assert created["revision"] == 1
         for proxy in proxies:
             proxy.wait_in_force(created["etag"])
+        assert relay.writes >= PROXIES
 
 
-def proxy_of(stack, number):
-    """One more proxy of the same service, with a first config of its own; not started."""
-    folder = stack.folder / str(number)
+def proxy_behind(relay, parent, number):
+    """A proxy with a first config of its own; not started."""
+    folder = parent / str(number)
     folder.mkdir()
-    config = {"ratio": number / 10, "config_server": stack.kv_url}
-    return Stack(folder, config=config, env={"CONFIG_SERVER": stack.kv_url}, start=())
+    config = {"ratio": number / 10, "config_server": relay.url}
+    return Stack(folder, config=config, env={"CONFIG_SERVER": relay.url}, start=())

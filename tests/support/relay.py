@@ -1,4 +1,4 @@
-"""A relay between a proxy and the config server that can swallow watches: a bad middlebox on the way."""
+"""A relay between proxies and the config server, to make what happens on the way happen for sure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ class Relay:
 
     `target` must be set before anybody asks.
     `cut_watch`: questions that would wait for a change (`wait=`) are swallowed, and never answered.
-    `polls` counts the other questions, `watches` those that wait, whether swallowed or not.
+    `gather`: writes are held back until there are so many of them, so that they truly compete.
+    `watches` counts the questions that wait, swallowed or not, `writes` the writes, `polls` all others.
     """
 
-    def __init__(self, *, cut_watch: bool = False) -> None:
+    def __init__(self, *, cut_watch: bool = False, gather: int = 1) -> None:
         self.target: Address = ("", 0)
         self.cut_watch = cut_watch
-        self.polls = 0
-        self.watches = 0
+        self.polls = self.watches = self.writes = 0
+        self._gather = gather
+        self._gathered = Event()
         self._server = StreamServer(("127.0.0.1", 0), self._serve, spawn=Pool())
 
     def __enter__(self) -> Self:
@@ -61,12 +63,21 @@ class Relay:
                 data = data[end:]
 
     def _judge(self, request: bytes, far: socket.socket) -> None:
-        waits = b"wait=" in request.partition(b"\r\n")[0]
-        self.watches += waits
-        self.polls += not waits
-        if waits and self.cut_watch:
-            Event().wait()  # until the server is stopped
+        if request.startswith(b"PUT "):
+            self.writes += 1
+            self._hold_back()
+        elif b"wait=" in request.partition(b"\r\n")[0]:
+            self.watches += 1
+            if self.cut_watch:
+                Event().wait()  # until the server is stopped
+        else:
+            self.polls += 1
         far.sendall(request)
+
+    def _hold_back(self) -> None:
+        if self.writes >= self._gather:
+            self._gathered.set()
+        self._gathered.wait()
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
