@@ -102,7 +102,9 @@ def _both(one: Report, other: Report) -> Report:
         "since": min(one["since"], other["since"]),
         "counters": _sum(one["counters"], other["counters"]),
         "gauges": _sum(one["gauges"], other["gauges"]),
-        "workers": sorted(one["workers"] + other["workers"], key=lambda worker: worker["pid"]),
+        "workers": sorted(
+            one["workers"] + other["workers"], key=lambda worker: (worker["pid"], worker["since"])
+        ),
     }
 
 

@@ -1,0 +1,10 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.admin.instance import Instance
+
+
+@pytest.fixture
+def instance() -> Instance:
+    return Instance()
