@@ -13,7 +13,7 @@ import gevent  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
 from app.log import configure  # noqa: E402
-from app.server import Front, Service, wait_until_idle  # noqa: E402
+from app.server import BACKLOG, Front, Service, wait_until_idle  # noqa: E402
 from app.settings import BadSetting, Settings  # noqa: E402
 
 # Seconds that requests under way have to end after SIGTERM.
@@ -34,7 +34,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopped.set)
     service = Service(settings)
-    front = Front((settings.host, settings.port), service.app)
+    front = Front((settings.host, settings.port), service.app, backlog=BACKLOG)
     try:
         service.start()
         front.start()

@@ -39,9 +39,8 @@ class Front(WSGIServer):
     handler_class = FastLane  # type: ignore[assignment]  # any callable that gives a handle() will do
 
     def __init__(self, listener: Any, application: ProxyApp, **options: Any) -> None:
-        options = {"backlog": BACKLOG, "log": None} | options
-        super().__init__(listener, application, **options)
         self._gateway = application.gateway
+        super().__init__(listener, application, **({"log": None} | options))
 
     def close(self) -> None:
         """Stop accepting; connections end with the answer under way."""

@@ -11,12 +11,14 @@ from types import FrameType
 
 from gevent import monkey
 
+from app.log import configure
 from app.server import Service
 from app.settings import Settings
 
 if not monkey.is_module_patched("socket"):
     raise RuntimeError("app.wsgi runs in a gevent worker: gunicorn -k gevent, without --preload")
 
+configure()
 service = Service(Settings.from_environ(os.environ), worker=True)
 application = service.app
 service.start()

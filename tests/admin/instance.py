@@ -38,11 +38,11 @@ NOW = 1_800_000_000.0
 class Instance:
     """`apply` puts a config in force as the refresher would; `state` is what it says of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, started: float = NOW) -> None:
         self.loads: dict[str, Load] = {}
         self.state = NOTHING
         self.gateway = Gateway(Clock(), Stats(), self._snapshot(Config(stable=VersionConfig())))
-        self.now = NOW
+        self.now = started
         self.live = Live(self.gateway, self.loads, lambda: self.state, wall_clock=lambda: self.now)
         self.client = self.served_with(Alone(self.live.report))
 

@@ -3,13 +3,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.admin.figures import Shared
 from app.admin.report_files import ReportFiles
-from tests.admin.instance import CANARY, Instance
+from tests.admin.instance import CANARY, IN_FORCE, Instance
 from tests.admin.workers import Processes, answered
 from tests.support.processes import wait_until
 
@@ -46,6 +47,14 @@ def test_every_worker_shows_the_figures_of_all(processes: Processes) -> None:
     assert [worker["etag"] for worker in status["workers"]] == ["3-abc", "3-abc"]
     assert metrics["serin_responses_total", "2xx", "stable"] == 3
     assert metrics["serin_workers",] == 2
+
+
+def test_the_age_is_that_of_the_worker_that_waits_longest(processes: Processes) -> None:
+    one, other = Instance().apply(), Instance().apply(state=replace(IN_FORCE, age=9.0))
+    with sharing(other, processes.worker(12)), sharing(one, processes.worker(11)) as figures:
+        one.client = one.served_with(figures)
+        assert one.metrics()["serin_config_age_seconds",] == 9.0
+        assert [worker["age"] for worker in one.status()["workers"]] == [0.5, 9.0]
 
 
 def test_one_worker_without_a_config_makes_the_service_unready(processes: Processes) -> None:

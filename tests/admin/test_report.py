@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.admin.report import Report, Worker, departed, merge, unready
-from tests.admin.instance import STABLE, Instance
+from tests.admin.instance import NOW, STABLE, Instance
 
 counts = st.integers(0, 2**40)
 words = st.dictionaries(st.sampled_from(["a", "b", "c"]), counts)
@@ -98,6 +98,20 @@ def test_figures_are_added_where_both_have_them_and_kept_where_one_has() -> None
     assert sum(total["counters"]["versions"]["canary"]["buckets"]) == 1
     assert total["counters"]["servers"][STABLE]["requests"] == 3
     assert len(total["workers"]) == 2
+
+
+def test_a_service_is_as_old_as_its_first_process() -> None:
+    older, newer = Instance(), Instance(started=NOW + 60)
+    assert merge([newer.live.report(), older.live.report()])["since"] == NOW
+
+
+def test_a_report_stays_as_it_was_while_the_counting_goes_on(instance: Instance) -> None:
+    report = instance.apply().live.report()
+    before = json.dumps(report)
+    instance.serve("stable", 200, 500)
+    instance.gateway.stats.refuse("no_server")
+    instance.gateway.stats.versions["stable"].fail("connect")
+    assert json.dumps(report) == before
 
 
 def test_merging_changes_none_of_the_parts(instance: Instance) -> None:

@@ -99,6 +99,14 @@ def test_a_parent_with_the_pid_of_a_former_one_is_another_service(processes: Pro
     assert [path.name for path in ours.folder.parent.iterdir()] == [f"{PARENT}-2"]
 
 
+def test_a_worker_whose_parent_has_just_gone_keeps_its_own_folder(processes: Processes) -> None:
+    processes.kill(PARENT)
+    files = processes.worker(11)
+    files.write(report(3))
+    assert files.own.exists()
+    assert (files.folder / "lock").exists()
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 0, "report": {}}', '{"report": 1}'])
 def test_a_file_of_another_release_or_of_nobody_is_passed_over(processes: Processes, content: str) -> None:
     one, two = processes.worker(11), processes.worker(12)
