@@ -38,7 +38,7 @@ class VersionStats:
 
 @dataclass(slots=True, eq=False)
 class Stats:
-    """Figures of one process. `refused` counts, by reason, what was turned away without asking a server."""
+    """Figures of one process. `refused` counts, by reason, the answers of our own instead of a server's."""
 
     versions: dict[str, VersionStats] = field(
         default_factory=lambda: {"stable": VersionStats(), "canary": VersionStats()}
