@@ -67,10 +67,12 @@ class ConfigClient:
         self._path = f"/v1/kv/{quote(key, safe='/~')}"
         self._limit = limit / len(self.urls)
         self._first = 0
-        self._callers: set[greenlet] = set()
+        self._watchers: set[greenlet] = set()
         self._closed = False
         # A watch holds its connection for most of the time: it gets a session of its own.
         self._session, self._watch_session = (_prepared(new_session(), token) for _ in range(2))
+        # close() interrupts a watch, and urllib3 loses what is interrupted on its way out of a pool.
+        self._watch_session.headers["Connection"] = "close"
 
     def read(self, etag: str | None = None) -> Document | None:
         """The document, or None when its ETag still is `etag`; raises ConfigMissing when there is none."""
@@ -82,7 +84,11 @@ class ConfigClient:
         `ABSENT` as `etag` awaits the document's creation.
         """
         limit = wait + self._limit
-        return self._try_each(lambda url: self._get(self._watch_session, url, limit, etag, wait=wait))
+        self._watchers.add(watcher := gevent.getcurrent())
+        try:
+            return self._try_each(lambda url: self._get(self._watch_session, url, limit, etag, wait=wait))
+        finally:
+            self._watchers.discard(watcher)
 
     def create(self, raw: bytes) -> Document:
         """Store the first document; raises ConfigConflict when there already is one."""
@@ -96,11 +102,11 @@ class ConfigClient:
         return self._try_each(lambda url: self._put(url, raw, {"If-Match": f'"{etag}"'}))
 
     def close(self) -> None:
-        """End it: calls under way fail at once, as they do when a connection breaks."""
+        """End it: a watch under way fails at once, any other call runs to its end or its limit."""
         self._closed = True
         # An OSError, since that is what makes urllib3 close even a socket that is still connecting.
-        for caller in self._callers:
-            gevent.kill(caller, ConnectionAbortedError("closed"))
+        for watcher in self._watchers:
+            gevent.kill(watcher, ConnectionAbortedError("closed"))
         self._session.close()
         self._watch_session.close()
 
@@ -147,7 +153,6 @@ class ConfigClient:
             raise ConfigServerError("is not asked any more")
         # The whole exchange has one limit: requests' own begins anew with every byte that trickles in.
         timer = Timeout.start_new(limit)
-        self._callers.add(caller := gevent.getcurrent())
         try:
             with session.request(
                 method,
@@ -167,7 +172,6 @@ class ConfigClient:
         except (RequestException, HTTPError, OSError) as fault:
             raise ConfigServerError(_reason(fault)) from fault
         finally:
-            self._callers.discard(caller)
             timer.close()
 
 

@@ -104,12 +104,13 @@ class Refresher:
         self._greenlets = [gevent.spawn(self._poll), gevent.spawn(self._watch)]
 
     def stop(self) -> None:
+        """End both greenlets, within a few seconds even when the config server hangs; save what is unsaved."""
         self._stopped.set()
         self._sooner.set()
         for client in (self._client, self._candidate):
             if client:
                 client.close()
-        gevent.joinall(self._greenlets, timeout=2)
+        gevent.joinall(self._greenlets, timeout=3)
         gevent.killall(self._greenlets, block=False)
         self._last_good.flush(timeout=2)
 

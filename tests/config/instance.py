@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 from app.config.client import ConfigClient, Document
 from app.config.last_good import LastGood
@@ -31,10 +32,9 @@ class Instance:
         self.config_file.write_bytes(document(ratio=0.01))
         self._refresher: Refresher | None = None
 
-    def start(self, urls: str) -> Instance:
-        self._refresher = Refresher(
-            client, urls, self._apply, self.last_good, self.config_file, rng=random.Random(1)
-        )
+    def start(self, urls: str, **seams: Any) -> Instance:
+        seams = {"rng": random.Random(1)} | seams
+        self._refresher = Refresher(client, urls, self._apply, self.last_good, self.config_file, **seams)
         self._refresher.start()
         return self
 

@@ -160,7 +160,7 @@ def _watched(watcher: ConfigClient, etag: str) -> bytes | None:
     return found.raw
 
 
-def test_close_ends_a_call_under_way(client: Connect, server: FakeConfigServer) -> None:
+def test_close_ends_a_watch_under_way(client: Connect, server: FakeConfigServer) -> None:
     asking = client(server.url)
     watch = gevent.spawn(_watched, asking, server.etag)
     wait_until(lambda: server.requests)

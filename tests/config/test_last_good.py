@@ -27,6 +27,16 @@ def test_the_newest_of_a_flood_is_on_disk_in_the_end(tmp_path: Path) -> None:
     assert LastGood(tmp_path, "a/b").read() == Document(b"{}", "99", 99, "http://kv")
 
 
+def test_what_is_on_disk_is_not_written_again(tmp_path: Path) -> None:
+    last_good, kept = LastGood(tmp_path, "a/b"), Document(b"{}", "1", 1, "http://kv")
+    last_good.keep(kept)
+    last_good.flush(5)
+    written = last_good.path.stat()
+    last_good.keep(kept)
+    last_good.flush(5)
+    assert last_good.path.stat() == written
+
+
 def test_a_write_that_failed_is_said_once_and_made_up_for(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 
@@ -155,6 +156,29 @@ def test_a_large_document_is_taken(server: FakeConfigServer, instance: Instance)
     raw = json.dumps({"stable": {"servers": servers}}).encode()
     server.put(raw)
     wait_until(lambda: len(instance.configs[-1].stable.servers) == 900)
+
+
+class Impatient(random.Random):
+    """Always draws the shortest, so that no test waits, and remembers the longest it might have drawn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.longest: list[float] = []
+
+    def uniform(self, a: float, b: float) -> float:
+        self.longest.append(b)
+        return a
+
+
+def test_a_watch_that_fails_is_tried_again_ever_less_often(
+    server: FakeConfigServer, instance: Instance
+) -> None:
+    server.put(document(update_rate=SLOW))
+    rng = Impatient()
+    instance.start(server.url, rng=rng)
+    server.stop()
+    wait_until(lambda: len(rng.longest) > 10)
+    assert rng.longest[:9] == [1.0, 0.1, 0.2, 0.4, 0.8, 1.6, 2.5, 2.5, 2.5]
 
 
 def test_stop_ends_everything(server: FakeConfigServer, instance: Instance) -> None:

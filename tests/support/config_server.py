@@ -102,6 +102,10 @@ class FakeConfigServer:
         start_response(status, [("ETag", f'"{self.etag}"'), ("X-Revision", str(self.revision))])
         return [body]
 
+    def _redirect(self, start_response: Any) -> list[bytes]:
+        start_response("302 Found", [("Location", "/v1/kv/another"), ("ETag", '"7-another"')])
+        return [b""]
+
     def _stranger(self, start_response: Any) -> list[bytes]:
         start_response("404 Not Found", [])
         return [b"no such page"]
@@ -131,7 +135,7 @@ MOODS: dict[str, Callable[[FakeConfigServer, Any], Iterable[bytes]]] = {
     "fail": lambda server, respond: server._answer(
         respond, "500 Internal Server Error", b'{"detail": "broken"}'
     ),
-    "redirect": lambda server, respond: server._answer(respond, "302 Found", b""),
+    "redirect": FakeConfigServer._redirect,
     "stranger": FakeConfigServer._stranger,
     "garbage": FakeConfigServer._garbage,
     "hang": FakeConfigServer._hang,
