@@ -71,8 +71,6 @@ class ConfigClient:
         self._closed = False
         # A watch holds its connection for most of the time: it gets a session of its own.
         self._session, self._watch_session = (_prepared(new_session(), token) for _ in range(2))
-        # close() interrupts a watch, and urllib3 loses what is interrupted on its way out of a pool.
-        self._watch_session.headers["Connection"] = "close"
 
     def read(self, etag: str | None = None) -> Document | None:
         """The document, or None when its ETag still is `etag`; raises ConfigMissing when there is none."""
@@ -89,6 +87,8 @@ class ConfigClient:
             return self._try_each(lambda url: self._get(self._watch_session, url, limit, etag, wait=wait))
         finally:
             self._watchers.discard(watcher)
+            # urllib3 forgets a connection that close() interrupts on its way out of a pool: leave none there.
+            self._watch_session.close()
 
     def create(self, raw: bytes) -> Document:
         """Store the first document; raises ConfigConflict when there already is one."""
