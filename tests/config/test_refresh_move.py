@@ -26,6 +26,15 @@ def test_follows_the_document_to_another_server(
     instance.gets(0.7)
 
 
+def test_leaving_a_server_is_no_failure_of_it(
+    server: FakeConfigServer, other: FakeConfigServer, instance: Instance, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.put(document(config_server=other.url))
+    instance.start(server.url).shows(config_server=other.url)
+    wait_until(lambda: any("wait" in query for _, query in other.requests))
+    assert not [record for record in caplog.records if record.levelname != "INFO" and "app" in record.name]
+
+
 @pytest.mark.parametrize("mood", ["fail", "garbage", "hang", "stranger"])
 def test_stays_while_the_other_server_has_no_valid_config(
     server: FakeConfigServer, other: FakeConfigServer, instance: Instance, mood: str
