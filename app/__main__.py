@@ -6,6 +6,7 @@ monkey.patch_all()
 
 import logging  # noqa: E402
 import os  # noqa: E402
+import resource  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
 
@@ -30,6 +31,7 @@ def main() -> int:
     except BadSetting as error:
         log.error("%s", error)
         return 2
+    _allow_many_connections()
     stopped = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopped.set)
@@ -49,6 +51,12 @@ def main() -> int:
     wait_until_idle(service.gateway, GRACE)
     service.stop()
     return 0
+
+
+def _allow_many_connections() -> None:
+    """A client is an open file, and the usual limit of 1,024 is well below `limits.connections`."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":
