@@ -1,7 +1,7 @@
 """How long a message body is, and its bytes taken out of their framing. No I/O.
 
 `request_framing` and `response_framing` decide once, in the numbered steps of RFC 9112, 6.3. The answer is
-an int: a number of bytes, or CHUNKED, or UNTIL_CLOSE. `decoder` gives the object that finds the end.
+an int: a number of bytes, or CHUNKED, UNTIL_CLOSE or UPGRADED. `decoder` gives the object that finds the end.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from app.wire.grammar import CHUNK_LINE, FIELD
 
 CHUNKED = -1
 UNTIL_CLOSE = -2
+UPGRADED = -3  # what follows is no message but the protocol that was asked for
 
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -50,6 +51,8 @@ def response_framing(
         raise WireError(502, "length_and_coding", "Content-Length beside Transfer-Encoding")
     if codings and minor == 0:
         raise WireError(502, "coding_in_1_0", "Transfer-Encoding in HTTP/1.0")
+    if status == 101:
+        return UPGRADED
     if status in _NO_BODY or status < 200 or method == b"HEAD":
         return 0
     return framing
@@ -115,7 +118,7 @@ class Sized:
 
 
 class UntilClose:
-    """A response body that ends where the connection ends."""
+    """What ends where the connection ends: a response body, or another protocol."""
 
     __slots__ = ("done", "rest")
 
@@ -225,7 +228,7 @@ def decoder(framing: int) -> Decoder:
     """The decoder for an answer of `request_framing` or `response_framing`."""
     if framing == CHUNKED:
         return Chunked()
-    return UntilClose() if framing == UNTIL_CLOSE else Sized(framing)
+    return UntilClose() if framing < 0 else Sized(framing)
 
 
 def chunk(payload: bytes) -> bytes:

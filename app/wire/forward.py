@@ -29,6 +29,8 @@ def request_head(request: Request, provenance: bytes, new_id: bytes, authority: 
         host += b"X-Request-ID: %b\r\n" % new_id
     if request.framing == CHUNKED:
         host += b"Transfer-Encoding: chunked\r\n"
+    if request.upgrade:
+        host += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade
     return b"%b%b%b\r\n" % (head, provenance, host)
 
 
@@ -49,6 +51,11 @@ def response_head(response: Response, request: Request, keep_alive: bool, cookie
 def interim_head(response: Response) -> bytes:
     """A 1xx response for the client."""
     return b"HTTP/1.1" + _without(response.head, response.dropped)[8:] + b"\r\n"
+
+
+def upgrade_head(response: Response) -> bytes:
+    """The 101 response that ends the client's HTTP."""
+    return interim_head(response)[:-2] + b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % response.upgrade
 
 
 def error_response(status: int, reason: str, request: Request | None, keep_alive: bool) -> bytes:

@@ -41,9 +41,12 @@ RESPONSE_HEAD = re.compile(
 # The request fields a proxy must know or must not pass on, each with the line it stands on: (line, name, value).
 REQUEST_FIELDS = re.compile(
     rb"(?i)(\n(host|connection|content-length|transfer-encoding|cookie|expect|upgrade|te|trailer|keep-alive"
-    rb"|proxy-connection|proxy-authorization|x-request-id|x-forwarded-(?:for|host|proto)|forwarded"
+    rb"|proxy-connection|proxy-authorization|x-request-id|x-forwarded-[^:\r]*+|forwarded|x-real-ip|http2-settings"
     rb"):[ \t]*+([^\r]*+)\r)"
 )
+
+# Field lines with "_" in their name, which an application behind CGI or WSGI cannot tell from "-".
+UNDERSCORED = re.compile(rb"\n[^:_\r]*+_[^:\r]*+:[^\r]*+\r")
 
 # Every field line, with its name.
 FIELD_LINES = re.compile(rb"(\n([^:\r]++):[^\r]*+\r)")

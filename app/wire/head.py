@@ -14,7 +14,7 @@ from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from app.errors import WireError
-from app.wire.body import request_framing, response_framing
+from app.wire.body import UPGRADED, request_framing, response_framing
 from app.wire.fault import check_request_prefix, check_response_prefix
 from app.wire.grammar import (
     ABSOLUTE_FORM,
@@ -25,17 +25,15 @@ from app.wire.grammar import (
     REQUEST_ID,
     RESPONSE_FIELDS,
     RESPONSE_HEAD,
+    UNDERSCORED,
 )
+from app.wire.upgrade import members, offered
 
-# RFC 9110, 7.6.1: never passed on. X-Forwarded-* and Forwarded are a client's word about itself: replaced.
-REQUEST_DROPPED = frozenset(
-    b"connection transfer-encoding upgrade te trailer keep-alive proxy-connection proxy-authorization"
-    b" x-forwarded-for x-forwarded-host x-forwarded-proto forwarded".split()
-)
-
-RESPONSE_DROPPED = frozenset(
-    b"connection transfer-encoding upgrade te trailer keep-alive proxy-connection proxy-authenticate".split()
-)
+# Of the fields a proxy must know, those that it passes on as well. The others are the connection's own
+# (RFC 9110, 7.6.1), or what a client says of itself and its way here, which is for the gateway to judge.
+REQUEST_KEPT = frozenset(b"host content-length cookie expect x-request-id".split())
+RESPONSE_KEPT = frozenset((b"content-length",))
+TOLD = (b"x-forwarded-", b"forwarded", b"x-real-ip")
 
 # RFC 3986, 3.2.2 expects no longer name than DNS allows; with the colon and port.
 MAX_HOST = 255 + 6
@@ -49,7 +47,9 @@ class Request:
     """A request head. `head` is the raw text without the empty line; `size` counts the bytes with it.
 
     `framing` is a length or CHUNKED (see `body`). `dropped` lists the field lines that must not go on, each
-    from the LF before it to its own CR. `client` is the address of who sent it; the front fills it in.
+    from the LF before it to its own CR. `client` is the address of who sent it; the gateway fills it in.
+    `told`: what the request says of its way here, X-Forwarded-* and the like, by name in small letters.
+    `upgrade`: the protocols it would rather speak (RFC 9110, 7.8), never HTTP/2.
     """
 
     method: bytes
@@ -64,6 +64,8 @@ class Request:
     cookies: bytes = b""
     request_id: bytes = b""
     client: bytes = b""
+    told: dict[bytes, list[bytes]] | None = None
+    upgrade: bytes = b""
 
     @property
     def path(self) -> bytes:
@@ -93,7 +95,7 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Response:
-    """A response head, as Request. `framing` may also be UNTIL_CLOSE."""
+    """A response head, as Request. `framing` may also be UNTIL_CLOSE or UPGRADED; then `upgrade` says to what."""
 
     status: int
     minor: int
@@ -102,6 +104,7 @@ class Response:
     framing: int
     keep_alive: bool
     dropped: list[bytes]
+    upgrade: bytes = b""
 
 
 @lru_cache(1024)
@@ -119,9 +122,12 @@ def _lines(head: bytes, names: Container[bytes]) -> list[bytes]:
     return [line for line, name in FIELD_LINES.findall(head) if name.lower() in names]
 
 
-def parse_request(data: bytes, head_bytes: int, target_bytes: int, headers: int) -> Request | None:
+def parse_request(
+    data: bytes, head_bytes: int, target_bytes: int, headers: int, underscored: str = "drop"
+) -> Request | None:
     """Read a request head (RFC 9112, 2 to 6); the numbers are the limits of the config document.
 
+    `underscored`: what becomes of field names with "_": `drop`, `pass` or `refuse`.
     Raises WireError: 400, 405, 414, 431, 501 or 505, each with its reason.
     """
     match = REQUEST_HEAD.match(data) or (REQUEST_HEAD.match(data, 2) if data[:2] == b"\r\n" else None)
@@ -136,12 +142,14 @@ def parse_request(data: bytes, head_bytes: int, target_bytes: int, headers: int)
     if end > head_bytes or head.count(b"\n") - 1 > headers:
         raise WireError(431, "head_too_large")
     request = Request(method, target, digit[0] - _ZERO, head, end)
-    fields = _collect(REQUEST_FIELDS.findall(head), REQUEST_DROPPED, request.dropped)
+    fields = _collect(REQUEST_FIELDS.findall(head), REQUEST_KEPT, request.dropped)
     request.host = _host(fields.pop(b"host", None), request.minor)
     if fields:
         _read_fields(request, fields)
     else:
         request.keep_alive = request.minor > 0
+    if b"_" in head and underscored != "pass":
+        _judge_underscored(request, underscored)
     if target[0] != _SLASH or method == b"CONNECT":
         _other_form(request)
     return request
@@ -159,6 +167,17 @@ def _read_fields(request: Request, fields: dict[bytes, list[bytes]]) -> None:
         request.cookies = b"; ".join(fields[b"cookie"])
     if b"x-request-id" in fields:
         _read_request_id(request, fields[b"x-request-id"])
+    if request.dropped:
+        request.told = {name: values for name, values in fields.items() if name.startswith(TOLD)}
+        if b"upgrade" in fields:
+            request.upgrade = offered(request.minor, request.framing, fields)
+
+
+def _judge_underscored(request: Request, what: str) -> None:
+    lines = UNDERSCORED.findall(request.head)
+    if lines and what == "refuse":
+        raise WireError(400, "underscored_header", "a field name must not hold an underscore")
+    request.dropped.extend(lines)
 
 
 def parse_response(data: bytes, method: bytes, head_bytes: int) -> Response | None:
@@ -173,22 +192,25 @@ def parse_response(data: bytes, method: bytes, head_bytes: int) -> Response | No
         raise WireError(502, "head_too_large")
     head = data[: end - 2]
     dropped: list[bytes] = []
-    fields = _collect(RESPONSE_FIELDS.findall(head), RESPONSE_DROPPED, dropped)
+    fields = _collect(RESPONSE_FIELDS.findall(head), RESPONSE_KEPT, dropped)
     minor, status = digit[0] - _ZERO, int(code)
     lengths, codings = fields.get(b"content-length"), fields.get(b"transfer-encoding")
     framing = response_framing(minor, method, status, lengths, codings)
     keep_alive = _keep_alive(minor, fields.get(b"connection"), head, dropped)
-    return Response(status, minor, head, end, framing, keep_alive, dropped)
+    response = Response(status, minor, head, end, framing, keep_alive, dropped)
+    if framing == UPGRADED:
+        response.upgrade = b", ".join(fields.get(b"upgrade", ()))
+    return response
 
 
 def _collect(
-    found: list[tuple[bytes, bytes, bytes]], drop: frozenset[bytes], dropped: list[bytes]
+    found: list[tuple[bytes, bytes, bytes]], kept: frozenset[bytes], dropped: list[bytes]
 ) -> dict[bytes, list[bytes]]:
     """The values of each field found, by its name in small letters; lines that must not go on join `dropped`."""
     fields: dict[bytes, list[bytes]] = {}
     for line, cased, value in found:
         name = cased.lower()
-        if name in drop:
+        if name not in kept:
             dropped.append(line)
         if name in fields:
             fields[name].append(value.rstrip(b" \t"))
@@ -220,7 +242,7 @@ def _keep_alive(minor: int, connections: list[bytes] | None, head: bytes, droppe
         return minor > 0
     if len(connections) == 1 and connections[0].lower() in _NOTHING_NAMED:
         return connections[0].lower() == b"keep-alive"
-    options = {option.strip(b" \t").lower() for value in connections for option in value.split(b",")}
+    options = {option.lower() for option in members(connections)}
     if named := options - PROTECTED - _CONNECTION_OPTIONS:
         dropped.extend(_lines(head, named))
     return b"close" not in options and (minor > 0 or b"keep-alive" in options)

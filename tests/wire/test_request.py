@@ -2,7 +2,9 @@
 
 import pytest
 
+from app.errors import WireError
 from app.wire.body import CHUNKED
+from app.wire.head import parse_request
 from tests.wire.heads import HEADERS, fate, get, head, parse, request
 
 POST = b"POST / HTTP/1.1"
@@ -251,3 +253,25 @@ def test_a_request_id_that_is_not_one_word_is_not_kept(value):
 def test_one_request_id_is_kept_and_two_are_not():
     assert request(get(b"X-Request-ID: r-1")).request_id == b"r-1"
     assert request(get(b"X-Request-ID: r", b"X-Request-ID: s")).request_id == b""
+
+
+UNLIMITED = (10**5, 10**5, 1000)
+UNDERSCORED = (
+    b"GET /a_b HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 1\r\nX-A: _:_\r\n_: 2\r\nb_c:\r\nUser-Agent: d\r\n\r\n"
+)
+
+
+def test_names_with_underscores_are_dropped():
+    request = parse_request(UNDERSCORED, *UNLIMITED)
+    assert request.dropped == [b"\nX_Forwarded_For: 1\r", b"\n_: 2\r", b"\nb_c:\r"]
+
+
+def test_names_with_underscores_may_pass():
+    assert parse_request(UNDERSCORED, *UNLIMITED, "pass").dropped == []
+
+
+def test_names_with_underscores_may_be_refused():
+    with pytest.raises(WireError, match="underscore") as refused:
+        parse_request(UNDERSCORED, *UNLIMITED, "refuse")
+    assert (refused.value.status, refused.value.reason) == (400, "underscored_header")
+    assert parse_request(b"GET /a_b HTTP/1.1\r\nHost: a_b\r\nX-A: _\r\n\r\n", *UNLIMITED, "refuse")
