@@ -111,12 +111,16 @@ def _type(field: Any) -> str:
 
 def _allowed(field: Any) -> str:
     if isinstance(field, ListOf):
-        return f"at most {field.longest}, see below"
+        return f"at most {field.longest}, {_items(field.inner)}"
     if not isinstance(field, Rule):
         return "see below, or null" if field.allow_none else "see below"
     if isinstance(field, Duration):
         return f"{as_duration(field.low)} to {as_duration(field.high)}{field.alternative}"
     return field.allowed
+
+
+def _items(inner: Any) -> str:
+    return f"each {inner.allowed}" if isinstance(inner, Rule) else "see below"
 
 
 def _json(value: Any) -> str:

@@ -7,6 +7,7 @@ how its rule reads as the end of a sentence ("must be …"), and how the same ru
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
@@ -17,8 +18,11 @@ from app.config.wording import as_duration, shown, suggestion
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 
+_CIDR = re.compile(r"[0-9A-Fa-f.:]+(?:/[0-9]{1,3})?")
+
 # RFC 9110 §5.6.2.
 TCHARS = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+PRINTABLE = r"[^\x00-\x1f\x7f]"
 
 
 class Rule(fields.Field[Any]):
@@ -203,12 +207,12 @@ class Text(Rule):
 
 
 class Address(Rule):
-    """Where a server listens: `http://host[:port]`."""
+    """Where a server listens: `http://host[:port]`, `https://host[:port]` or `unix:/path`."""
 
     kind = "URL"
 
     def describe(self) -> str:
-        return "http://host or http://host:port"
+        return "http://host[:port], https://host[:port] or unix:/path"
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str):
@@ -220,7 +224,7 @@ class Address(Rule):
         split_origin(value)
 
     def constraint(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": r"^http://[^/?#@\s]+$"}
+        return {"type": "string", "pattern": r"^(?:https?://[^/?#@\s]+|unix:(?:/[!-.0-~]+)+)$"}
 
     def show(self, value: Any) -> str:
         return "a URL with a user in it" if isinstance(value, str) and "@" in value else shown(value)
@@ -240,3 +244,36 @@ class Addresses(Address):
     def constraint(self) -> dict[str, Any]:
         one = r"\s*https?://[^/?#@,\s]+/?\s*"
         return {"type": "string", "pattern": f"^{one}(?:,{one})*$"}
+
+
+class Network(Rule):
+    """IP addresses that begin alike, or a single one; the model has them as `ipaddress` does."""
+
+    kind = "network"
+
+    def describe(self) -> str:
+        return 'an IP address, or a network like "10.0.0.0/8" or "2001:db8::/32"'
+
+    def read(self, value: Any) -> IPv4Network | IPv6Network:
+        if not isinstance(value, str) or not _CIDR.fullmatch(value):
+            raise ValueError
+        network = _network(value)
+        if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
+            raise ValueError("an IPv4 address is written as one")
+        return network
+
+    def constraint(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{_CIDR.pattern}$"}
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str:
+        return str(value)
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError from None
+    if "/" in text and ip_address(text.partition("/")[0]) != network.network_address:
+        raise ValueError(f"it has bits set outside of its mask: that network is {network}")
+    return network

@@ -6,14 +6,32 @@ Durations are seconds, sizes bytes, shares numbers from 0 to 1. None means "off"
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """How an `https://` server proves who it is.
+
+    `ca`: path of a PEM file with the authorities to trust; None: the system's.
+    `name`: the host name to ask for (SNI) and to verify; None: the URL's host.
+    """
+
+    ca: str | None = None
+    name: str | None = None
+    verify: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """One address of a version: `url` is `http://host[:port]`, without path."""
+    """One address of a version: `url` is `http://` or `https://host[:port]`, or `unix:/path`.
+
+    `tls` stands only beside `https://`, where None means `TlsConfig()`.
+    """
 
     url: str
     weight: int = 1
+    tls: TlsConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,7 @@ class Timeouts:
     head: float = 30.0
     upstream_idle: float = 60.0
     request: float | None = None
+    tunnel_idle: float | None = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +114,5 @@ class Config:
     overrides: tuple[Override, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
     limits: Limits = field(default_factory=Limits)
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    underscored_headers: str = "drop"

@@ -1,7 +1,7 @@
-"""Addresses as the config document writes them: `scheme://host[:port]`, and nothing after.
+"""Addresses as the config document writes them: `scheme://host[:port]` and nothing after, or `unix:/path`.
 
 Stricter than RFC 3986 where laxness only hides a slip: no path, no user, no percent-encoding. Knows the
-grammar of a host, never whether anybody answers there.
+grammar of a host and of a socket's path, never whether anybody answers there.
 """
 
 from __future__ import annotations
@@ -11,27 +11,35 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+LONGEST_PATH = 107  # bytes: what Linux has room for in sockaddr_un, see unix(7)
 
 # RFC 1123 §2.1 labels; the underscore is no hostname's, but service names of container networks have it.
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+HOST_NAME = rf"{_LABEL}(?:\.{_LABEL})*"
+_NAME = re.compile(rf"{HOST_NAME}\.?")
 _ORIGIN = re.compile(r"([a-z]+)://(\[[0-9A-Fa-f:.]*\]|[^\[\]:/?#@]*)(?::([0-9]{1,5}))?")
+_PATH = re.compile(r"[!-~]+")
 _LOOKS_LIKE_IPV4 = re.compile(r"(?:.*\.)?[0-9]+\.?")
 
 
 class Origin(NamedTuple):
-    """Where to connect. `host` is lower case and without the brackets of an IPv6 literal."""
+    """Where to connect. `host` is lower case and without the brackets of an IPv6 literal.
+
+    For `unix:/path` it is the path, and `port` is 0.
+    """
 
     scheme: str
     host: str
     port: int
 
 
-def split_origin(url: str, schemes: tuple[str, ...] = ("http",)) -> Origin:
+def split_origin(url: str, schemes: tuple[str, ...] = ("http", "https", "unix")) -> Origin:
     """The parts of `url`, its port filled in.
 
     Raises ValueError with a sentence that never repeats `url`, which may hold a password.
     """
+    if url.startswith("unix:") and "unix" in schemes:
+        return Origin("unix", _path(url.removeprefix("unix:")), 0)
     _refuse_extras(url)
     match = _ORIGIN.fullmatch(url)
     if match is None:
@@ -53,12 +61,24 @@ def split_origins(urls: str) -> tuple[str, ...]:
 def _refuse_extras(url: str) -> None:
     """Name the commonest slips apart: "not of the form" would leave the reader searching."""
     if url.startswith("unix:"):
-        raise ValueError("unix: sockets are not supported")
+        raise ValueError("the scheme unix: is not supported here")
     rest = url.partition("://")[2]
     if "@" in rest:
         raise ValueError("a user or password has no place in it")
     if any(mark in rest for mark in "/?#"):
         raise ValueError("it ends after the port: no slash, path or query")
+
+
+def _path(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError("its path does not begin with a slash")
+    if {"", ".", ".."} & set(path[1:].split("/")):
+        raise ValueError('its path has an empty, a "." or a ".." segment')  # one socket, one spelling
+    if not _PATH.fullmatch(path):
+        raise ValueError("its path is not printable ASCII without blanks")
+    if len(path) > LONGEST_PATH:
+        raise ValueError(f"its path is longer than {LONGEST_PATH} bytes")
+    return path
 
 
 def _host(host: str) -> str:

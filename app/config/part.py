@@ -85,22 +85,31 @@ class Section(fields.Nested):
 
 
 class ListOf(fields.List[Any]):
-    """A list of objects, at most `longest`; the model has it as a tuple."""
+    """A list of objects, or of values of one kind, at most `longest`; the model has it as a tuple."""
 
-    def __init__(self, part: type[Part], description: str, longest: int, *, required: bool = False) -> None:
-        super().__init__(Section(part, description), metadata={"description": description}, required=required)
+    def __init__(
+        self,
+        item: type[Part] | fields.Field[Any],
+        description: str,
+        longest: int,
+        *,
+        of: str = "objects",
+        required: bool = False,
+    ) -> None:
+        inner = item if isinstance(item, fields.Field) else Section(item, description)
+        super().__init__(inner, metadata={"description": description}, required=required)
         self.longest = longest
-        rule = f"a list of at most {longest} objects"
+        self.allowed = f"a list of at most {longest} {of}"
         self.error_messages |= {
-            "required": f"is missing, must be {rule}",
-            "null": f"got null, must be {rule}",
+            "required": f"is missing, must be {self.allowed}",
+            "null": f"got null, must be {self.allowed}",
         }
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         # The length first: a hundred thousand faulty items would take seconds to be told one by one.
         if not isinstance(value, list) or len(value) > self.longest:
             given = f"{len(value)} of them" if isinstance(value, list) else shown(value)
-            raise ValidationError(f"got {given}, must be a list of at most {self.longest} objects")
+            raise ValidationError(f"got {given}, must be {self.allowed}")
         return tuple(super()._deserialize(value, attr, data, **kwargs))
 
 

@@ -1,4 +1,5 @@
-"""What may stand in a config document: every field, its bounds and its sentence, and nowhere else.
+"""What may stand in a config document: every field, its bounds and its sentence, here and in
+`versions`, nowhere else.
 
 The docs page and the JSON Schema are walked out of these classes; the defaults are the model's. Knows
 nothing of where a document comes from.
@@ -14,12 +15,13 @@ from marshmallow import ValidationError, validates_schema
 
 from app.config import strict_json
 from app.config.fields import (
+    PRINTABLE,
     TCHARS,
-    Address,
     Addresses,
     Choice,
     Duration,
     Flag,
+    Network,
     Number,
     Text,
     Whole,
@@ -28,14 +30,12 @@ from app.config.model import (
     Config,
     Limits,
     Override,
-    ServerConfig,
     StickyConfig,
     StickyKey,
     Timeouts,
-    VersionConfig,
 )
-from app.config.origin import split_origin
 from app.config.part import ListOf, OneOf, Part, Section, flat
+from app.config.versions import StableVersionPart, VersionPart
 from app.config.wording import shown
 from app.errors import InvalidConfig
 
@@ -51,67 +51,19 @@ class Kind(NamedTuple):
     rule: str
 
 
-_PRINTABLE = r"[^\x00-\x1f\x7f]"
 _PATH = r"""[!-"$->@-~]"""  # printable ASCII but "?" and "#", which end a path (RFC 3986 §3.3)
 KINDS = {
     "header": Kind(r"[!-~](?:[ -~]*[!-~])?", "printable ASCII without blanks around it"),  # RFC 9110 §5.5
     "cookie": Kind(
         r"[!#-+\--:<-\[\]-~]+", "printable ASCII without blanks, quotes, commas, semicolons, backslashes"
     ),
-    "query": Kind(f"{_PRINTABLE}+", "free of control characters"),
+    "query": Kind(f"{PRINTABLE}+", "free of control characters"),
     "path_prefix": Kind(r"""[!-"$-.0->@-~]+""", "one path segment: printable ASCII without slash, ? and #"),
 }
 
 
 def _token(description: str, *, required: bool = False) -> Text:
     return Text(description, TCHARS, "a token as in RFC 9110 §5.6.2", 256, required=required)
-
-
-class ServerPart(Part):
-    makes = ServerConfig
-
-    url = Address(
-        "Where the server listens. TLS and unix sockets towards servers are not supported.", required=True
-    )
-    weight = Whole(
-        "The server's part of its version's requests, relative to the others; 0: no new requests.", 0, 1000
-    )
-
-
-class VersionPart(Part):
-    makes = VersionConfig
-
-    servers = ListOf(ServerPart, "The version's servers; none twice.", 1000)
-    balance = Choice(
-        "How the next server inside the version is chosen, by weight.",
-        "round_robin",
-        "random",
-        "least_connections",
-    )
-
-    @validates_schema
-    def each_once(self, data: dict[str, Any], **_: Any) -> None:
-        seen: dict[Any, int] = {}
-        for index, server in enumerate(data.get("servers", ())):
-            first = seen.setdefault(split_origin(server.url), index)
-            if first != index:
-                raise ValidationError(
-                    {"servers": {index: {"url": [f"is the same server as servers[{first}]"]}}}
-                )
-
-
-class StableVersionPart(VersionPart):
-    also: ClassVar = {
-        "required": ["servers"],
-        "properties": {
-            "servers": {"contains": {"not": {"required": ["weight"], "properties": {"weight": {"const": 0}}}}}
-        },
-    }
-
-    @validates_schema
-    def serves(self, data: dict[str, Any], **_: Any) -> None:
-        if not any(server.weight for server in data.get("servers", ())):
-            raise ValidationError({"servers": ["must have at least one server with a weight above 0"]})
 
 
 class StickyKeyPart(OneOf):
@@ -146,7 +98,7 @@ class OverridePart(OneOf):
 
     header = _token("Name of a request header.")
     cookie = _token("Name of a cookie.")
-    query = Text("Name of a field of the query.", f"{_PRINTABLE}+", "a text without control characters", 256)
+    query = Text("Name of a field of the query.", f"{PRINTABLE}+", "a text without control characters", 256)
     path_prefix = Text(
         'A prefix of the path, in whole segments: "/beta" is a prefix of "/beta/x", not of "/betamax".',
         f"/{_PATH}*",
@@ -156,7 +108,7 @@ class OverridePart(OneOf):
     value = Text(
         "The value the header, cookie or query field must have; with path_prefix, the path's next segment. "
         "Not given: being there is enough. It is never shown in errors, so it may be a secret.",
-        f"{_PRINTABLE}+",
+        f"{PRINTABLE}+",
         "a text without control characters",
         1024,
         secret=True,
@@ -185,6 +137,9 @@ class TimeoutsPart(Part):
     upstream_idle = Duration("How long an unused connection to a server is kept.", 0.1, _HOUR)
     request = Duration(
         "For a whole exchange, from the request's head to the answer's last byte.", 0.1, _DAY, off=True
+    )
+    tunnel_idle = Duration(
+        "How long an upgraded connection (WebSocket) may be silent, both ways.", 0.1, _DAY, off=True
     )
 
 
@@ -227,7 +182,7 @@ class Document(Part):
     canary = Section(VersionPart, "The version that is tried on a few.")
     salt = Text(
         "Draws the visitors who get the canary; a new one draws others.",
-        f"{_PRINTABLE}*",
+        f"{PRINTABLE}*",
         "a text without control characters",
         64,
         secret=True,
@@ -238,6 +193,20 @@ class Document(Part):
     )
     timeouts = Section(TimeoutsPart, "How long things may take.")
     limits = Section(LimitsPart, "How much a request may weigh.")
+    trusted_proxies = ListOf(
+        Network("Addresses of proxies."),
+        "Connections from there may say who the client is: their X-Forwarded-* and Forwarded are added to; "
+        "anybody else's are replaced.",
+        256,
+        of="IP addresses and networks",
+    )
+    underscored_headers = Choice(
+        'What becomes of header names with "_", which many applications cannot tell from "-". '
+        "refuse: the request is.",
+        "drop",
+        "pass",
+        "refuse",
+    )
 
 
 _DOCUMENT = Document()

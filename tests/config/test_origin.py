@@ -17,6 +17,11 @@ from app.config.origin import Origin, split_origin, split_origins
         ("http://[::1]:1", Origin("http", "::1", 1)),
         ("http://[2001:DB8:0:0::1]", Origin("http", "2001:db8::1", 80)),
         ("http://[::ffff:10.0.0.1]", Origin("http", "::ffff:a00:1", 80)),
+        ("https://A.example", Origin("https", "a.example", 443)),
+        ("https://[::1]:8443", Origin("https", "::1", 8443)),
+        ("unix:/run/web.sock", Origin("unix", "/run/web.sock", 0)),
+        ("unix:/run/Web@1:80/..s?#%2e", Origin("unix", "/run/Web@1:80/..s?#%2e", 0)),
+        (f"unix:/{'a' * 106}", Origin("unix", f"/{'a' * 106}", 0)),
     ],
 )
 def test_takes_apart(url: str, origin: Origin) -> None:
@@ -53,9 +58,26 @@ def test_takes_apart(url: str, origin: Origin) -> None:
         ("http://a?b", "ends after the port"),
         ("http://a#b", "ends after the port"),
         ("http://user:word@a", "user or password"),
-        ("https://a", "https: is not supported"),
+        ("https://user:word@a", "user or password"),
+        ("https://a/", "ends after the port"),
+        ("unix://a:80", "an empty"),
         ("ftp://a", "ftp: is not supported"),
-        ("unix:/run/web.sock", "unix: sockets"),
+        ("UNIX:/run/web.sock", "not of the form"),
+        ("unix:", "begin with a slash"),
+        ("unix:run/web.sock", "begin with a slash"),
+        ("unix:./web.sock", "begin with a slash"),
+        ("unix:@web", "begin with a slash"),
+        ("unix:/", "an empty"),
+        ("unix:/run/", "an empty"),
+        ("unix:///run/web.sock", "an empty"),
+        ("unix:/run/../web.sock", "an empty"),
+        ("unix:/run/./web.sock", "an empty"),
+        ("unix:/run/..", "an empty"),
+        ("unix:/run/web sock", "printable ASCII"),
+        ("unix:/run/web\0", "printable ASCII"),
+        ("unix:/run/web\n", "printable ASCII"),
+        ("unix:/run/wéb", "printable ASCII"),
+        (f"unix:/{'a' * 107}", "longer than 107 bytes"),
     ],
 )
 def test_says_what_is_wrong(url: str, why: str) -> None:
@@ -63,16 +85,34 @@ def test_says_what_is_wrong(url: str, why: str) -> None:
         split_origin(url)
 
 
+@pytest.mark.parametrize("url", ["https://a", "unix:/run/web.sock"])
+def test_a_caller_may_take_fewer_schemes(url: str) -> None:
+    with pytest.raises(ValueError, match="is not supported here"):
+        split_origin(url, ("http",))
+
+
 def test_a_list_may_have_blanks_slashes_and_tls() -> None:
     assert split_origins("http://a:1/, https://b") == ("http://a:1", "https://b")
 
 
-@given(st.text() | st.text("htp:/[].@?#0123456789ab%-").map("http://".__add__))
+@pytest.mark.parametrize("urls", ["unix:/run/web.sock", "http://a:1,unix:/run/web.sock"])
+def test_a_list_has_no_unix_sockets(urls: str) -> None:
+    with pytest.raises(ValueError, match="unix: is not supported"):
+        split_origins(urls)
+
+
+STARTS = st.sampled_from(["http://", "https://", "unix:", "unix:/"])
+
+
+@given(st.text() | st.builds("{}{}".format, STARTS, st.text("htps:/[].@?#0123456789ab%-")))
 @settings(deadline=None)
 def test_any_text_is_taken_apart_or_refused(url: str) -> None:
     try:
         origin = split_origin(url)
     except ValueError:
+        return
+    if origin.scheme == "unix":
+        assert url == f"unix:{origin.host}"
         return
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     assert split_origin(f"{origin.scheme}://{host}:{origin.port}") == origin

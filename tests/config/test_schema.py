@@ -117,7 +117,8 @@ def test_refused(path: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("server", "field"),
     [
-        ({"url": "https://a"}, ".url"),
+        ({"url": "ftp://a"}, ".url"),
+        ({"url": "unix:run/web.sock"}, ".url"),
         ({"url": "http://a/path"}, ".url"),
         ({"url": 7}, ".url"),
         ({}, ".url"),
