@@ -1,11 +1,11 @@
-"""The cases of `requests/`: one raw request each, and what must become of it.
+"""The cases of `requests/`: what one client sends on a connection, and what must become of it.
 
 A sentence: the rule, and where it stands.
-400 bad_host                  the status; for a refusal with its reason
+400 bad_host                  the status of each answer; after a refusal, which is the last, its reason
 --- client
 what the client sends         white space at the end of a line counts, the line's own end does not:
 GET / HTTP/1.1\\r\\n            the ends of lines, and bytes that are not text, are written as escapes
---- server                    only for requests that are accepted:
+--- server                    one for each request that is accepted:
 the exact bytes               {from} is what tells where a request came from, {id} an id made by us
 """
 
@@ -22,13 +22,13 @@ FROM = provenance("127.0.0.1", "http")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`reason` and `server` are empty where they do not apply."""
+    """`reason` is empty unless the last answer is a refusal; `server` has what was accepted, in order."""
 
     name: str
-    status: int
+    statuses: list[int]
     reason: str
     client: bytes
-    server: bytes
+    server: list[bytes]
 
     @property
     def cut(self) -> bool:
@@ -44,9 +44,16 @@ def load() -> list[Case]:
 def _read(path: Path) -> Case:
     preamble, _, messages = path.read_text().partition("\n--- client\n")
     _sentence, fate = preamble.split("\n")
-    status, _, reason = fate.partition(" ")
-    client, _, server = messages.partition("\n--- server\n")
-    return Case(path.stem, int(status), reason, _bytes(client), _bytes(server).replace(b"{from}", FROM))
+    *statuses, last = fate.split(" ")
+    reason = "" if last.isdigit() else last
+    client, *server = messages.split("\n--- server\n")
+    return Case(
+        path.stem,
+        [int(status) for status in (statuses if reason else [*statuses, last])],
+        reason,
+        _bytes(client),
+        [_bytes(request).replace(b"{from}", FROM) for request in server],
+    )
 
 
 def _bytes(text: str) -> bytes:
