@@ -51,10 +51,11 @@ def _read(path: Path) -> Case:
         path.stem,
         [int(status) for status in (statuses if reason else [*statuses, last])],
         reason,
-        _bytes(client),
-        [_bytes(request).replace(b"{from}", FROM) for request in server],
+        unescape(client),
+        [unescape(request).replace(b"{from}", FROM) for request in server],
     )
 
 
-def _bytes(text: str) -> bytes:
+def unescape(text: str) -> bytes:
+    """The bytes that a section of a case stands for."""
     return text.replace("\n", "").encode("latin-1").decode("unicode_escape").encode("latin-1")
