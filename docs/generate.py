@@ -23,7 +23,7 @@ from app.config.wording import as_duration  # noqa: E402
 
 HEAD = """# The config document
 
-*Written by `python docs/generate.py` out of `app/config/schema.py`; change it there.*
+*Written by `python docs/generate.py` out of `app/config/schema.py` and `versions.py`; change it there.*
 
 One JSON object of at most 512 KiB, UTF-8, each name once. Only `stable` is required; what is not given has its
 default. A field that is not in these tables is an error, and so is a value of the wrong type: `"0.5"` is no number.
@@ -43,7 +43,12 @@ EXAMPLE: dict[str, Any] = {
         "servers": [{"url": "http://10.0.0.1:9001", "weight": 2}, {"url": "http://10.0.0.2:9001"}],
         "balance": "least_connections",
     },
-    "canary": {"servers": [{"url": "http://10.0.0.3:9001"}]},
+    "canary": {
+        "servers": [
+            {"url": "https://canary.internal", "tls": {"ca": "/etc/serin/ca.pem", "name": "shop.internal"}},
+            {"url": "unix:/run/canary.sock"},
+        ]
+    },
     "salt": "spring",
     "sticky": {"cookie": "serin", "ttl": "720h", "key": {"header": "X-User-Id"}},
     "overrides": [
@@ -52,8 +57,10 @@ EXAMPLE: dict[str, Any] = {
         {"query": "version", "value": "stable", "version": "stable"},
         {"path_prefix": "/tenants", "value": "acme", "version": "canary"},
     ],
-    "timeouts": {"connect": "500ms", "head": "10s", "request": "off"},
+    "timeouts": {"connect": "500ms", "head": "10s", "request": "off", "tunnel_idle": "10m"},
     "limits": {"body_bytes": 10485760, "connections": 20000},
+    "trusted_proxies": ["10.0.0.0/8", "2001:db8::1"],
+    "underscored_headers": "refuse",
 }
 
 

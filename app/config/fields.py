@@ -7,7 +7,7 @@ how its rule reads as the end of a sentence ("must be …"), and how the same ru
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
@@ -227,7 +227,8 @@ class Address(Rule):
         return {"type": "string", "pattern": r"^(?:https?://[^/?#@\s]+|unix:(?:/[!-.0-~]+)+)$"}
 
     def show(self, value: Any) -> str:
-        return "a URL with a user in it" if isinstance(value, str) and "@" in value else shown(value)
+        has_user = isinstance(value, str) and "@" in value and not value.startswith("unix:")
+        return "a URL with a user in it" if has_user else shown(value)
 
 
 class Addresses(Address):
@@ -257,9 +258,11 @@ class Network(Rule):
     def read(self, value: Any) -> IPv4Network | IPv6Network:
         if not isinstance(value, str) or not _CIDR.fullmatch(value):
             raise ValueError
-        network = _network(value)
-        if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
-            raise ValueError("an IPv4 address is written as one")
+        address, network = _interface(value)
+        if address != network.network_address:
+            raise ValueError(f"it has bits set behind its mask; the network is {network}")
+        if isinstance(address, IPv6Address) and address.ipv4_mapped:
+            raise ValueError("an IPv4 address is written as one")  # else it would never match
         return network
 
     def constraint(self) -> dict[str, Any]:
@@ -269,11 +272,9 @@ class Network(Rule):
         return str(value)
 
 
-def _network(text: str) -> IPv4Network | IPv6Network:
+def _interface(text: str) -> tuple[IPv4Address | IPv6Address, IPv4Network | IPv6Network]:
     try:
-        network = ip_network(text, strict=False)
+        found = ip_interface(text)
     except ValueError:
-        raise ValueError from None
-    if "/" in text and ip_address(text.partition("/")[0]) != network.network_address:
-        raise ValueError(f"it has bits set outside of its mask: that network is {network}")
-    return network
+        raise ValueError from None  # our rule says it all
+    return found.ip, found.network

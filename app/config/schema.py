@@ -33,7 +33,10 @@ from app.config.model import (
     StickyConfig,
     StickyKey,
     Timeouts,
+    TlsConfig,
+    VersionConfig,
 )
+from app.config.origin import split_origin
 from app.config.part import ListOf, OneOf, Part, Section, flat
 from app.config.versions import StableVersionPart, VersionPart
 from app.config.wording import shown
@@ -202,11 +205,21 @@ class Document(Part):
     )
     underscored_headers = Choice(
         'What becomes of header names with "_", which many applications cannot tell from "-". '
-        "refuse: the request is.",
+        "drop: they are left out. pass: they go on as they came. refuse: the whole request is refused.",
         "drop",
         "pass",
         "refuse",
     )
+
+    @validates_schema
+    def one_tls_each(self, data: dict[str, Any], **_: Any) -> None:
+        """A server in both versions is one server, with one pool of connections."""
+        said = {split_origin(server.url): server.tls or TlsConfig() for server in data["stable"].servers}
+        for index, server in enumerate(data.get("canary", VersionConfig()).servers):
+            tls = server.tls or TlsConfig()
+            if said.get(split_origin(server.url), tls) != tls:
+                fault = ["is not the same as in stable, which has this server too"]
+                raise ValidationError({"canary": {"servers": {index: {"tls": fault}}}})
 
 
 _DOCUMENT = Document()

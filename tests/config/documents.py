@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_interface
 from typing import Any
 
 from hypothesis import strategies as st
@@ -18,10 +19,16 @@ def with_change(path: str, value: Any) -> dict[str, Any]:
     return SMALL | {name: inner | {rest: value} if rest else value}
 
 
-def servers(least: int = 0) -> st.SearchStrategy[list[dict[str, Any]]]:
-    ports = st.integers(1, 65535)
-    urls = st.builds("http://{}:{}".format, st.sampled_from(["a", "b.example", "10.0.0.1", "[::1]"]), ports)
-    server = st.fixed_dictionaries({"url": urls}, optional={"weight": st.integers(1, 1000)})
+def servers(least: int, *hosts: str) -> st.SearchStrategy[list[dict[str, Any]]]:
+    places = st.builds("{}:{}".format, st.sampled_from(hosts), ports)
+    paths = st.builds("/run/{}/{}".format, st.sampled_from(hosts), names)
+    plain = {"url": places.map("http://".__add__) | paths.map("unix:".__add__)}
+    secure = {"url": places.map("https://".__add__)}
+    weights = {"weight": st.integers(1, 1000)}
+    server = st.one_of(
+        st.fixed_dictionaries(plain, optional=weights | {"tls": st.none()}),
+        st.fixed_dictionaries(secure, optional=weights | {"tls": st.none() | tls}),
+    )
     return st.lists(server, min_size=least, max_size=4, unique_by=lambda each: each["url"])
 
 
@@ -31,7 +38,18 @@ def durations(low: float, high: float) -> st.SearchStrategy[float | str]:
 
 
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,8}", fullmatch=True)
+host_names = st.from_regex(r"[a-z0-9_]{1,8}(\.[A-Z][A-Z-]{0,8}[a-z]){0,2}", fullmatch=True)
 ports = st.integers(1, 65535)
+tls = st.one_of(
+    st.fixed_dictionaries({}, optional={"name": st.none() | host_names, "verify": st.booleans()}),
+    st.fixed_dictionaries({"ca": names.map("/etc/{}.pem".format)}, optional={"verify": st.just(True)}),
+)
+addresses = st.ip_addresses(v=4) | st.ip_addresses(network="2001:db8::/32") | st.just("::1")
+networks = st.builds(
+    lambda address, length: ip_interface(f"{address}/{length}").network,
+    st.ip_addresses(),
+    st.integers(0, 32),
+)
 balances = st.sampled_from(["round_robin", "random", "least_connections"])
 off = st.sampled_from([None, "off"])
 overrides = st.one_of(
@@ -45,9 +63,15 @@ overrides = st.one_of(
     for kind in KINDS
 )
 documents = st.fixed_dictionaries(
-    {"stable": st.fixed_dictionaries({"servers": servers(1)}, optional={"balance": balances})},
+    {
+        "stable": st.fixed_dictionaries(
+            {"servers": servers(1, "a", "10.0.0.1", "[::1]")}, optional={"balance": balances}
+        )
+    },
     optional={
-        "canary": st.fixed_dictionaries({}, optional={"servers": servers(), "balance": balances}),
+        "canary": st.fixed_dictionaries(
+            {}, optional={"servers": servers(0, "b.example"), "balance": balances}
+        ),
         "style": st.sampled_from(["ratio", "random", "hash", "round_robin", "least_connections"]),
         "ratio": st.floats(0, 1) | st.sampled_from([0, 1]),
         "sticky_sessions": st.booleans(),
@@ -69,8 +93,11 @@ documents = st.fixed_dictionaries(
                 "connect": durations(0.01, 60),
                 "request": off | durations(0.1, 86400),
                 "body_rate": off,
+                "tunnel_idle": off | durations(0.1, 86400),
             },
         ),
         "limits": st.fixed_dictionaries({}, optional={"headers": st.integers(8, 1000), "body_bytes": off}),
+        "trusted_proxies": st.lists((addresses | networks).map(str), max_size=3),
+        "underscored_headers": st.sampled_from(["drop", "pass", "refuse"]),
     },
 )

@@ -1,16 +1,18 @@
 from __future__ import annotations
 
 import json
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 
-from app.config.model import Config, Override, ServerConfig, StickyKey, VersionConfig
+from app.config.model import Config, Override, ServerConfig, StickyKey, TlsConfig, VersionConfig
 from app.config.schema import dump, load, parse
 from app.errors import InvalidConfig
 from tests.config.documents import SMALL, with_change
 
 STYLES = '"ratio", "random", "hash", "round_robin" or "least_connections"'
+PROXIES = "a list of at most 256 IP addresses and networks"
 
 
 def faults(data: Any) -> dict[str, str]:
@@ -31,7 +33,9 @@ def test_durations(given: Any, seconds: float) -> None:
     assert load(SMALL | {"update_rate": given}).update_rate == seconds
 
 
-@pytest.mark.parametrize("field", ["timeouts.request", "timeouts.body_rate", "limits.body_bytes"])
+@pytest.mark.parametrize(
+    "field", ["timeouts.request", "timeouts.body_rate", "timeouts.tunnel_idle", "limits.body_bytes"]
+)
 @pytest.mark.parametrize("value", [None, "off"])
 def test_what_may_be_off(field: str, value: Any) -> None:
     section, name = field.split(".")
@@ -52,6 +56,46 @@ def test_what_may_be_off(field: str, value: Any) -> None:
 )
 def test_overrides(override: dict[str, Any], expected: Override) -> None:
     assert load(SMALL | {"overrides": [override]}).overrides == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("given", "network"),
+    [
+        ("10.0.0.0/8", ip_network("10.0.0.0/8")),
+        ("10.1.2.3", ip_network("10.1.2.3/32")),
+        ("0.0.0.0/0", ip_network("0.0.0.0/0")),
+        ("2001:DB8::/32", ip_network("2001:db8::/32")),
+        ("::1", ip_network("::1/128")),
+        ("::/0", ip_network("::/0")),
+    ],
+)
+def test_trusted_proxies(given: str, network: Any) -> None:
+    config = load(SMALL | {"trusted_proxies": [given]})
+    assert config.trusted_proxies == (network,)
+    assert dump(config)["trusted_proxies"] == [str(network)]
+
+
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        ({"url": "https://a"}, ServerConfig("https://a")),
+        ({"url": "https://a", "tls": None}, ServerConfig("https://a")),
+        ({"url": "https://a", "tls": {}}, ServerConfig("https://a", tls=TlsConfig())),
+        (
+            {"url": "https://10.0.0.1:8443", "tls": {"ca": "ca.pem", "name": "web_1.internal"}},
+            ServerConfig("https://10.0.0.1:8443", tls=TlsConfig(ca="ca.pem", name="web_1.internal")),
+        ),
+        (
+            {"url": "https://a", "tls": {"ca": None, "verify": False}},
+            ServerConfig("https://a", tls=TlsConfig(verify=False)),
+        ),
+        ({"url": "unix:/run/web.sock", "tls": None}, ServerConfig("unix:/run/web.sock")),
+    ],
+)
+def test_servers(server: dict[str, Any], expected: ServerConfig) -> None:
+    (found,) = load(with_change("stable.servers", [server])).stable.servers
+    assert found == expected
+    assert hash(found) == hash(expected)
 
 
 def test_a_sticky_key() -> None:
@@ -86,6 +130,10 @@ def test_a_ratio_without_canary_is_allowed() -> None:
         ("stable.servers", [], "must have at least one server with a weight above 0"),
         ("sticky.key", {}, "must have exactly one of header, cookie; has 0"),
         ("sticky.key", {"header": "a", "cookie": "b"}, "must have exactly one of header, cookie; has 2"),
+        ("underscored_headers", "keep", 'got "keep", must be "drop", "pass" or "refuse"'),
+        ("trusted_proxies", "::1", f'got "::1", must be {PROXIES}'),
+        ("trusted_proxies", None, f"got null, must be {PROXIES}"),
+        ("trusted_proxies", ["::1"] * 257, f"got 257 of them, must be {PROXIES}"),
         ("ratoi", 1, 'no field is called "ratoi"; did you mean "ratio"?'),
         ("stable.weights", 1, 'no field is called "weights"'),
     ],
@@ -105,6 +153,7 @@ def test_the_sentence(path: str, value: Any, text: str) -> None:
         *(("salt", bad) for bad in ["x" * 65, "ü" * 33, "a\n", "\ud800", 7, None]),
         *(("sticky.cookie", bad) for bad in ["", "a b", "a=b", "a;", "ü", "x" * 257, None]),
         *(("sticky.ttl", bad) for bad in [0, "9601h"]),
+        *(("timeouts.tunnel_idle", bad) for bad in [0, "25h", "never"]),
         *(("timeouts.connect", bad) for bad in [0, "off", None, "2m"]),
         *(("limits.head_bytes", bad) for bad in [0, "64KiB", True, None]),
         ("stable.balance", "hash"),
@@ -112,6 +161,99 @@ def test_the_sentence(path: str, value: Any, text: str) -> None:
 )
 def test_refused(path: str, value: Any) -> None:
     assert list(faults(with_change(path, value))) == [path]
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ("10.0.0.1/8", "10.0.0.1/8 (it has bits set behind its mask; the network is 10.0.0.0/8)"),
+        ("2001:db8::1/32", "2001:db8::1/32 (it has bits set behind its mask; the network is 2001:db8::/32)"),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.1 (an IPv4 address is written as one)"),
+        *(
+            (bad, bad)
+            for bad in [
+                "",
+                "localhost",
+                "10.0.0",
+                "10.0.0.1:80",
+                "10.0.0.0/33",
+                "10.0.0.0/",
+                "[::1]",
+                "::/129",
+            ]
+        ),
+        *((bad, bad) for bad in ["10.0.0.0/255.0.0.0", "fe80::1%eth0", "010.0.0.1", " ::1", "::1/128/128"]),
+    ],
+)
+def test_the_sentence_about_a_network(given: str, text: str) -> None:
+    shown, _, more = text.partition(" (")
+    rule = 'an IP address, or a network like "10.0.0.0/8" or "2001:db8::/32"'
+    assert faults(SMALL | {"trusted_proxies": ["::1", given]}) == {
+        "trusted_proxies[1]": f'got "{shown}", must be {rule}' + (f" ({more}" if more else "")
+    }
+
+
+@pytest.mark.parametrize(
+    ("server", "field", "text"),
+    [
+        (
+            {"url": "unix:run/web@1.sock"},
+            "url",
+            'got "unix:run/web@1.sock", must be http://host[:port], https://host[:port] or unix:/path '
+            "(its path does not begin with a slash)",
+        ),
+        ({"url": "http://a", "tls": {}}, "tls", "stands only beside a url that begins with https://"),
+        ({"url": "unix:/a", "tls": {}}, "tls", "stands only beside a url that begins with https://"),
+        ({"url": "https://a", "tls": True}, "tls", "got true, must be an object"),
+        (
+            {"url": "https://a", "tls": {"ca": "a.pem", "verify": False}},
+            "tls.ca",
+            "has no use while verify is false",
+        ),
+        (
+            {"url": "https://a", "tls": {"ca": ""}},
+            "tls.ca",
+            'got "", must be the path of a file, without control characters, at most 1024 bytes, or null',
+        ),
+        (
+            {"url": "https://a", "tls": {"name": "a."}},
+            "tls.name",
+            'got "a.", must be a host name without a dot at its end, at most 253 bytes, or null',
+        ),
+        (
+            {"url": "https://a", "tls": {"verify": None}},
+            "tls.verify",
+            "got null, must be true or false",
+        ),
+        (
+            {"url": "https://a", "tls": {"cas": "a"}},
+            "tls.cas",
+            'no field is called "cas"; did you mean "ca"?',
+        ),
+    ],
+)
+def test_the_sentence_about_a_server(server: dict[str, Any], field: str, text: str) -> None:
+    data = with_change("stable.servers", [server])
+    assert faults(data) == {f"stable.servers[0].{field}": text}
+
+
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        ("http://A:80", "http://a"),
+        ("https://A:443", "https://a"),
+        ("https://[::1]", "https://[0::1]:443"),
+        ("unix:/run/web.sock", "unix:/run/web.sock"),
+    ],
+)
+def test_no_server_stands_twice_in_a_version(one: str, same: str) -> None:
+    data = with_change("stable.servers", [{"url": one}, {"url": same}])
+    assert faults(data) == {"stable.servers[1].url": "is the same server as servers[0]"}
+
+
+def test_servers_that_differ_only_a_little_are_two() -> None:
+    urls = ["http://a", "https://a", "http://a:443", "unix:/a", "unix:/A", "unix:/a:80"]
+    assert load(with_change("stable.servers", [{"url": url} for url in urls]))
 
 
 @pytest.mark.parametrize(
@@ -138,6 +280,27 @@ def test_a_faulty_server_is_named(server: Any, field: str) -> None:
 
 def test_a_server_may_be_in_both_versions() -> None:
     assert load(SMALL | {"canary": SMALL["stable"]}).canary == load(SMALL).stable
+
+
+@pytest.mark.parametrize(
+    ("stable", "canary", "fits"),
+    [
+        (None, {}, True),
+        ({"name": "b"}, {"name": "b"}, True),
+        ({"name": "b"}, {"name": "c"}, False),
+        ({"verify": False}, None, False),
+    ],
+)
+def test_a_server_in_both_versions_has_one_tls(stable: Any, canary: Any, fits: bool) -> None:
+    data = {
+        "stable": {"servers": [{"url": "https://a", "tls": stable}]},
+        "canary": {"servers": [{"url": "https://b"}, {"url": "https://A:443", "tls": canary}]},
+    }
+    if fits:
+        assert load(data)
+    else:
+        text = "is not the same as in stable, which has this server too"
+        assert faults(data) == {"canary.servers[1].tls": text}
 
 
 def test_a_stable_without_weight_serves_nobody() -> None:
