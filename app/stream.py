@@ -11,6 +11,7 @@ whoever called `shut` left a note why. That is how time limits work without a ti
 from __future__ import annotations
 
 import _socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -20,6 +21,13 @@ from greenlet import getcurrent
 
 READ, WRITE = 1, 2
 READ_SIZE = 64 * 1024
+
+# Linux's struct tcp_info: where tcpi_bytes_acked stands, and the bytes that must be asked for to have it.
+BYTES_ACKED = slice(120, 128)
+
+
+class PartlySent(OSError):
+    """The peer was lost when the kernel had already taken a part of what was to be written."""
 
 
 class Stream:
@@ -69,7 +77,10 @@ class Stream:
             self.on_idle_data()
 
     def write(self, data: bytes) -> None:
-        """Send all of `data`; waits while the peer does not take it."""
+        """Send all of `data`; waits while the peer does not take it.
+
+        Raises PartlySent if some of it is on its way; any other OSError means that nothing is.
+        """
         try:
             sent = self._send(data)
         except BlockingIOError:
@@ -86,8 +97,28 @@ class Stream:
                     rest = rest[self._send(rest) :]
                 except BlockingIOError:
                     continue
+                except OSError as error:
+                    raise PartlySent(error.errno, error.strerror) from error
         finally:
             watcher.close()
+
+    def ended(self) -> bool:
+        """Has the peer ended its side, with nothing unread before that? Never waits.
+
+        Raises OSError when it is gone altogether.
+        """
+        try:
+            return not self._recv(1, _socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+
+    def acknowledged(self) -> int | None:
+        """How many bytes the peer's kernel has taken so far (RFC 9293, SND.UNA); None if that is not told."""
+        try:
+            info = self._socket.getsockopt(_socket.IPPROTO_TCP, _socket.TCP_INFO, BYTES_ACKED.stop)
+        except OSError:
+            return None
+        return int.from_bytes(info[BYTES_ACKED], sys.byteorder) if len(info) == BYTES_ACKED.stop else None
 
     def shut(self) -> None:
         """End both directions now. Whoever waits on this stream finds the peer gone."""

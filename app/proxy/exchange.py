@@ -15,8 +15,12 @@ from app.errors import SerinError, UpstreamError
 from app.proxy.stats import VersionStats
 from app.upstream.connection import Connection
 from app.upstream.pool import Pool
-from app.wire.body import CHUNKED, LAST_CHUNK, UNTIL_CLOSE, Decoder, chunk, decoder
+from app.wire.body import CHUNKED, LAST_CHUNK, UPGRADED, Decoder, chunk, decoder
 from app.wire.head import Request, Response
+from app.wire.upgrade import accepts
+
+# A body of known length up to this many bytes is read whole before a server is bothered with it.
+SMALL_BODY = 64 * 1024
 
 
 class BodySource(Protocol):
@@ -32,21 +36,24 @@ class Exchange:
     `payload` is what came of the body together with the head; it may be all of it, or nothing.
     `cookie` is the Set-Cookie value that the answer must carry, if any.
     `request_sent`: the server has been given the whole request.
+    `between_chunks`: the front has passed on whole chunks and waits for more.
+    `fault`: what broke the client's side, which is then what everything else failed of.
     """
 
     __slots__ = (
         "_clock",
         "_decoder",
         "_ends",
-        "_fault",
         "_load",
         "_pump",
         "_started",
         "_stats",
         "_timeouts",
+        "between_chunks",
         "complete",
         "connection",
         "cookie",
+        "fault",
         "payload",
         "pool",
         "request",
@@ -61,6 +68,7 @@ class Exchange:
         self.connection: Connection | None = None
         self.cookie: bytes | None = None
         self.complete = False
+        self.between_chunks = False
         self._load = choice.server.load
         self._load.in_flight += 1
         self.pool: Pool = self._load.pool
@@ -70,7 +78,7 @@ class Exchange:
         self._started = monotonic()
         self._ends = NEVER if timeouts.request is None else clock.now + timeouts.request
         self._pump: gevent.Greenlet[..., None] | None = None
-        self._fault: BaseException | None = None
+        self.fault: SerinError | OSError | None = None
         self._decoder: Decoder | None = None
         self.request_sent = True
 
@@ -84,7 +92,7 @@ class Exchange:
     ) -> None:
         """Send the request on `connection` and wait for the response's head. Raises SerinError or OSError."""
         self.connection = connection
-        self._limit(self._timeouts.head)
+        self._limit(connection, self._timeouts.head)
         connection.send(message)
         if more is not None:
             self.request_sent = False
@@ -92,39 +100,56 @@ class Exchange:
         try:
             self.response, rest = connection.receive_head(self.request.method, head_bytes, interim)
         except UpstreamError:
-            if self._fault is not None:
-                raise self._fault from None
+            if self.fault is not None:
+                raise self.fault from None
             raise
         connection.deadline = self._ends
         if self.response.framing == len(rest):
             self.payload = rest
             self.complete = True
         else:
+            if self.response.framing == UPGRADED and not accepts(self.request.upgrade, self.response.upgrade):
+                raise UpstreamError("unasked_upgrade")
             self._decoder = decoder(self.response.framing)
             self.payload = self._decode(self._decoder, rest)
         self._stats.answer(self.response.status, monotonic() - self._started)
 
-    def _limit(self, seconds: float) -> None:
-        assert self.connection is not None
+    def _limit(self, connection: Connection, seconds: float) -> None:
         deadline = self._clock.now + seconds
         # Not min(): this runs for every request, and a call costs more than the comparison.
-        self.connection.deadline = deadline if deadline < self._ends else self._ends  # noqa: FURB136
+        connection.deadline = deadline if deadline < self._ends else self._ends  # noqa: FURB136
 
     def _send_body(self, connection: Connection, source: BodySource) -> None:
         """Pass the rest of the body on as it comes, in a greenlet beside the one that reads the response."""
         chunked = self.request.framing == CHUNKED
         try:
-            while payload := source.read():
+            while payload := self._from_client(connection, source):
                 connection.send(chunk(payload) if chunked else payload)
-                self._limit(self._timeouts.head)
             if chunked:
                 connection.send(LAST_CHUNK)
             self.request_sent = True
         except UpstreamError:
             return  # an answer may be on its way all the same; if not, the reader finds out
         except (SerinError, OSError) as fault:
-            self._fault = fault
-            connection.stream.shut()
+            self.leave(fault)
+
+    def _from_client(self, connection: Connection, source: BodySource) -> bytes:
+        """The server's time does not run while the client's body is awaited."""
+        connection.deadline = self._ends
+        payload = source.read()
+        self._limit(connection, self._timeouts.head)
+        return payload
+
+    @property
+    def waiting(self) -> bool:
+        """Is the head of the response still to come?"""
+        return self._decoder is None and not self.complete
+
+    def leave(self, fault: SerinError | OSError) -> None:
+        """The client's side has failed: end the server's work now. Whoever waits for the server gets `fault`."""
+        self.fault = fault
+        if self.connection is not None:
+            self.connection.stream.shut()
 
     def read(self) -> bytes:
         """Wait for the next bytes of the body; b"" at its end.
@@ -134,8 +159,8 @@ class Exchange:
         try:
             return self._read()
         except UpstreamError:
-            if self._fault is not None:
-                raise self._fault from None
+            if self.fault is not None:
+                raise self.fault from None
             raise
 
     def _read(self) -> bytes:
@@ -150,10 +175,11 @@ class Exchange:
         return b""
 
     def _receive(self) -> bytes:
-        assert self.connection is not None
-        self._limit(self._timeouts.upstream_idle)
-        data = self.connection.receive()
-        self.connection.deadline = self._ends
+        connection = self.connection
+        assert connection is not None
+        self._limit(connection, self._timeouts.upstream_idle)
+        data = connection.receive()
+        connection.deadline = self._ends
         return data
 
     def _decode(self, body: Decoder, data: bytes) -> bytes:
@@ -169,14 +195,15 @@ class Exchange:
         body, response = self._decoder, self.response
         if (
             response.keep_alive
-            and response.framing != UNTIL_CLOSE
+            and response.framing >= CHUNKED
             and (body is None or not body.rest)
             and self.request_sent
         ):
-            assert self.connection is not None
+            connection, self.connection = self.connection, None
+            assert connection is not None
             self._load.in_flight -= 1
             self._load.requests += 1
-            self.pool.give(self.connection, self._timeouts.upstream_idle)
+            self.pool.give(connection, self._timeouts.upstream_idle)
         else:
             self._release()
 
@@ -203,5 +230,6 @@ class Exchange:
         self._load.requests += 1
         if self.connection is not None:
             self.pool.drop(self.connection)
+            self.connection = None
         if self._pump is not None:
             self._pump.kill()  # and wait until it is gone: two must not read from one client

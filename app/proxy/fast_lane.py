@@ -10,18 +10,20 @@ import _socket
 import logging
 from typing import Any
 
+import gevent
+
 from app.clock import NEVER
+from app.config.model import Config
 from app.errors import SerinError, WireError
 from app.proxy.client_body import ClientBody
-from app.proxy.exchange import Exchange
+from app.proxy.exchange import SMALL_BODY, Exchange
 from app.proxy.gateway import Client, Gateway
+from app.proxy.lookout import look_out
+from app.proxy.tunnel import Tunnel
 from app.stream import Stream
-from app.wire.body import LAST_CHUNK, chunk
+from app.wire.body import LAST_CHUNK, UPGRADED, chunk
 from app.wire.forward import error_response, interim_head, provenance, response_head
 from app.wire.head import Request, Response, parse_request
-
-# A body of known length up to this many bytes is read whole before a server is bothered with it.
-SMALL_BODY = 64 * 1024
 
 # A refused client may go on sending for so many seconds and bytes before the connection closes on it.
 LINGER = (2.0, 16 * 1024 * 1024)
@@ -35,13 +37,25 @@ log = logging.getLogger(__name__)
 class FastLane:
     """One client connection. `deadline`: see Clock. `idle`: no request is under way."""
 
-    __slots__ = ("_client", "_gateway", "_request", "buffer", "deadline", "expired", "idle", "stream")
+    __slots__ = (
+        "_client",
+        "_gateway",
+        "_lookout",
+        "_request",
+        "_tunnel",
+        "buffer",
+        "deadline",
+        "expired",
+        "idle",
+        "stream",
+    )
 
     def __init__(self, sock: Any, address: Any, server: Any) -> None:
         """The signature of a gevent.pywsgi `handler_class`; `server.application` is our WSGI app."""
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         host = address[0] if address else "unknown"
         self.stream = Stream(sock._sock)
+        self.stream.on_idle_data = self._stirred
         self.buffer = b""
         self.deadline = NEVER
         self.expired = False
@@ -49,6 +63,8 @@ class FastLane:
         self._gateway: Gateway = server.application.gateway
         self._client = Client(host.encode(), False, provenance(host, "http"), self._interim)
         self._request: Request | None = None
+        self._lookout: gevent.Greenlet[..., None] | None = None
+        self._tunnel: Tunnel | None = None
 
     def handle(self) -> None:
         """Serve requests until the client leaves, a limit passes or the framing is lost."""
@@ -63,6 +79,8 @@ class FastLane:
             log.exception("a request could not be served")
             self.stream.abort()
         finally:
+            if self._lookout is not None:
+                self._lookout.kill()
             gateway.clock.forget(self)
             gateway.lanes.discard(self)
             self.stream.close()
@@ -118,16 +136,21 @@ class FastLane:
             if not data:
                 return None
             self.idle = False
-        limits = self._gateway.snapshot.config.limits
-        request = parse_request(data, limits.head_bytes, limits.target_bytes, limits.headers)
+        request = self._parse(data, self._gateway.snapshot.config)
         if request is None:
             request, data = self._read_rest_of_head(data)
         self.buffer = data[request.size :]
         return request
 
+    @staticmethod
+    def _parse(data: bytes, config: Config) -> Request | None:
+        limits = config.limits
+        return parse_request(
+            data, limits.head_bytes, limits.target_bytes, limits.headers, config.underscored_headers
+        )
+
     def _read_rest_of_head(self, data: bytes) -> tuple[Request, bytes]:
         config = self._gateway.snapshot.config
-        limits = config.limits
         self.deadline = self._gateway.clock.now + config.timeouts.client_head
         while True:
             more = self.stream.read()
@@ -135,8 +158,8 @@ class FastLane:
                 raise WireError(408 if self.expired else 400, "head_timeout" if self.expired else "head_cut")
             data += more
             # Only the end of a line, or too much without one, can change the verdict.
-            if b"\n" in more or len(data) > limits.head_bytes:
-                request = parse_request(data, limits.head_bytes, limits.target_bytes, limits.headers)
+            if b"\n" in more or len(data) > config.limits.head_bytes:
+                request = self._parse(data, config)
                 if request is not None:
                     return request, data
 
@@ -150,9 +173,12 @@ class FastLane:
 
     def _answer(self, exchange: Exchange, request: Request, keep: bool) -> bool:
         response = exchange.response
-        chunked = response.framing < 0 and request.minor > 0
-        if response.framing < 0 and not chunked:
-            keep = False
+        chunked = False
+        if response.framing < 0:
+            if response.framing == UPGRADED:
+                return self._switch(exchange, request)
+            chunked = request.minor > 0
+            keep = keep and chunked
         out = response_head(response, request, keep, exchange.cookie)
         payload = exchange.payload
         timeouts = self._gateway.snapshot.config.timeouts
@@ -181,11 +207,38 @@ class FastLane:
             self.deadline = NEVER
             if exchange.complete:
                 return
+            exchange.between_chunks = chunked
             out, payload = b"", exchange.read()
+            exchange.between_chunks = False
+
+    def _switch(self, exchange: Exchange, request: Request) -> bool:
+        """The server has agreed to another protocol: HTTP ends here."""
+        assert exchange.connection is not None
+        connection, idle = exchange.connection, self._gateway.snapshot.config.timeouts.tunnel_idle
+        connection.deadline = NEVER
+        self.stream.write(response_head(exchange.response, request, True, exchange.cookie))
+        self.stream.on_idle_data = None
+        early, self.buffer = self.buffer, b""
+        self._tunnel = Tunnel(self.stream, connection.stream, idle, self._gateway.clock)
+        if not self._gateway.draining:
+            self._tunnel.run(exchange.payload, early)
+        exchange.finish()
+        return False
 
     def _interim(self, response: Response) -> None:
         if self._request is not None and self._request.minor > 0:
             self.stream.write(interim_head(response))
+
+    def _stirred(self) -> None:
+        """The client has sent something, or left, while its request is under way. Called in the hub."""
+        exchange = self._client.exchange
+        if exchange is None:
+            return
+        try:
+            if self.stream.ended() and self._lookout is None:
+                self._lookout = gevent.spawn(look_out, self.stream, exchange)
+        except OSError as error:
+            exchange.leave(error)
 
     def _refuse(self, error: SerinError, *, keep: bool) -> bool:
         """Answer with the error itself."""
@@ -223,3 +276,5 @@ class FastLane:
         """The process is going: leave now if idle, else after the request under way."""
         if self.idle:
             self.stream.stop_reading()
+        elif self._tunnel is not None:
+            self._tunnel.cut()

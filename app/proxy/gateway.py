@@ -25,18 +25,20 @@ from app.wire.head import Request, Response
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Client:
     """What the gateway must know of the client's connection.
 
     `provenance`: the field lines that tell the server where a request came from (see wire.forward).
     `interim`: passes a 1xx response on.
+    `exchange`: the one under way, or the last; the gateway sets it.
     """
 
     address: bytes
     secure: bool
     provenance: bytes
     interim: Callable[[Response], None]
+    exchange: Exchange | None = None
 
 
 class Lane(Protocol):
@@ -76,6 +78,7 @@ class Gateway:
         stats.choices[choice.how] += 1
         timeouts = snapshot.config.timeouts
         exchange = Exchange(request, choice, stats.versions[choice.server.version], timeouts, self.clock)
+        client.exchange = exchange
         if choice.new_visitor is not None:
             exchange.cookie = snapshot.balancer.identity.set_cookie(choice.new_visitor, client.secure)
         head = request_head(request, client.provenance, self.identify(request), exchange.pool.authority)
@@ -106,22 +109,33 @@ class Gateway:
     def _converse(
         exchange: Exchange, message: bytes, more: BodySource | None, snapshot: Snapshot, client: Client
     ) -> None:
-        """On an idle connection if there is one; on a new one if the server was just closing that."""
+        """On an idle connection if there is one; on a new one if the server was just closing that.
+
+        A body that is still to come could not be sent twice: it gets a new connection at once.
+        """
         head_bytes = snapshot.config.limits.head_bytes
-        connection = exchange.pool.take()
+        connection = exchange.pool.take() if more is None else None
         if connection is not None:
+            if exchange.request.method not in IDEMPOTENT:
+                connection.mark()
             try:
                 exchange.converse(connection, message, more, head_bytes, client.interim)
             except UpstreamError as error:
-                if error.status == 504 or not _may_repeat(exchange.request, connection, more):
+                if not _may_repeat(exchange.request, connection, error):
                     raise
                 exchange.pool.drop(connection)
             else:
                 return
         connection = exchange.pool.connect(snapshot.config.timeouts.connect)
+        if exchange.fault is not None:
+            exchange.pool.drop(connection)
+            raise exchange.fault
         exchange.converse(connection, message, more, head_bytes, client.interim)
 
 
-def _may_repeat(request: Request, connection: Connection, more: BodySource | None) -> bool:
-    """RFC 9110, 9.2.2: a request on a connection that the server closed without a word may be sent again."""
-    return not connection.answered and more is None and request.method in IDEMPOTENT
+def _may_repeat(request: Request, connection: Connection, error: UpstreamError) -> bool:
+    """RFC 9110, 9.2.2: a request on a connection that the server closed without a word may be sent again,
+    unless it may have been read and reading it twice would mean something else."""
+    if connection.answered or error.status == 504:
+        return False
+    return request.method in IDEMPOTENT or not error.sent or connection.untouched()

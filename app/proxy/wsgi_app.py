@@ -15,7 +15,7 @@ from urllib.parse import quote
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app.errors import SerinError, WireError
-from app.proxy.exchange import Exchange
+from app.proxy.exchange import SMALL_BODY, Exchange
 from app.proxy.gateway import Client, Gateway
 from app.wire.body import CHUNKED
 from app.wire.forward import error_response, provenance, response_head
@@ -65,6 +65,8 @@ class ProxyApp:
         client = Client(address.encode(), scheme == "https", provenance(address, scheme), _no_interim)
         limit = self.gateway.snapshot.config.limits.body_bytes
         body = InputBody(environ["wsgi.input"], request.framing, limit) if request.framing else None
+        if body is not None and 0 < request.framing <= SMALL_BODY:
+            return self.gateway.open(request, b"".join(iter(body.read, b"")), None, client)
         return self.gateway.open(request, b"", body, client)
 
 

@@ -14,8 +14,9 @@ from gevent.hub import get_hub
 
 from app.clock import NEVER
 from app.errors import UpstreamError, WireError
-from app.stream import WRITE, Stream
+from app.stream import WRITE, PartlySent, Stream
 from app.upstream.address import Endpoint
+from app.wire.body import UPGRADED
 from app.wire.head import Response, parse_response
 
 _REASONS = {
@@ -74,7 +75,7 @@ class Connection:
     `answered`: the server has said something in the exchange under way.
     """
 
-    __slots__ = ("_on_idle_end", "answered", "deadline", "idle", "stream", "timed_out")
+    __slots__ = ("_acknowledged", "_on_idle_end", "answered", "deadline", "idle", "stream", "timed_out")
 
     def __init__(self, stream: Stream, on_idle_end: Callable[[Connection], None]) -> None:
         self.stream = stream
@@ -82,15 +83,27 @@ class Connection:
         self.idle = False
         self.answered = False
         self.timed_out = False
+        self._acknowledged: int | None = None
         self._on_idle_end = on_idle_end
         stream.on_idle_data = self._idle_data
 
     def send(self, data: bytes) -> None:
-        """Send all of `data`. Raises UpstreamError."""
+        """Send all of `data`. Raises UpstreamError, whose `sent` is about these data."""
         try:
             self.stream.write(data)
         except OSError as error:
-            raise self._error(error) from error
+            raise self._error(error, sent=isinstance(error, PartlySent)) from error
+
+    def mark(self) -> None:
+        """Begin to watch, for `untouched`, how much the server's kernel takes."""
+        self._acknowledged = self.stream.acknowledged()
+
+    def untouched(self) -> bool:
+        """Is it certain that the server's kernel has taken no byte since `mark`?
+
+        One that has closed the connection answers with a reset and acknowledges nothing.
+        """
+        return self._acknowledged is not None and self._acknowledged == self.stream.acknowledged()
 
     def receive(self) -> bytes:
         """Wait for bytes; b"" at the end of the stream. Raises UpstreamError."""
@@ -105,7 +118,7 @@ class Connection:
     def receive_head(
         self, method: bytes, head_bytes: int, interim: Callable[[Response], None]
     ) -> tuple[Response, bytes]:
-        """Wait for the final response's head; `interim` gets each 1xx before it (RFC 9110, 15.2).
+        """Wait for the final response's head, or a 101; `interim` gets each other 1xx (RFC 9110, 15.2).
 
         Returns it with the bytes that came after it. Raises UpstreamError.
         """
@@ -118,10 +131,8 @@ class Connection:
             data += more
             while (response := self._parse(data, method, head_bytes)) is not None:
                 data = data[response.size :]
-                if response.status >= 200:
+                if response.status >= 200 or response.framing == UPGRADED:
                     return response, data
-                if response.status == 101:
-                    raise UpstreamError("unasked_upgrade")
                 interim(response)
 
     @staticmethod
@@ -131,8 +142,8 @@ class Connection:
         except WireError as error:
             raise UpstreamError(error.reason) from error
 
-    def _error(self, error: OSError) -> UpstreamError:
-        return UpstreamError("timeout", 504) if self.timed_out else upstream_error(error)
+    def _error(self, error: OSError, *, sent: bool = True) -> UpstreamError:
+        return UpstreamError("timeout", 504) if self.timed_out else upstream_error(error, sent=sent)
 
     def _idle_data(self) -> None:
         if self.idle:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from app.wire.body import CHUNKED, UNTIL_CLOSE
+from app.wire.body import CHUNKED, UPGRADED
 from app.wire.head import Request, Response
 
 _KEEP_1_0 = b"Connection: keep-alive\r\n\r\n"
@@ -41,7 +41,9 @@ def response_head(response: Response, request: Request, keep_alive: bool, cookie
         head = b"HTTP/1.1" + head[8:]
     if cookie is not None:
         head += b"Set-Cookie: %b\r\n" % cookie
-    if response.framing in (CHUNKED, UNTIL_CLOSE) and request.minor:
+    if response.framing == UPGRADED:
+        return head + b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % response.upgrade
+    if response.framing < 0 and request.minor:
         head += b"Transfer-Encoding: chunked\r\n"
     if not keep_alive:
         return head + b"Connection: close\r\n\r\n"
@@ -51,11 +53,6 @@ def response_head(response: Response, request: Request, keep_alive: bool, cookie
 def interim_head(response: Response) -> bytes:
     """A 1xx response for the client."""
     return b"HTTP/1.1" + _without(response.head, response.dropped)[8:] + b"\r\n"
-
-
-def upgrade_head(response: Response) -> bytes:
-    """The 101 response that ends the client's HTTP."""
-    return interim_head(response)[:-2] + b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % response.upgrade
 
 
 def error_response(status: int, reason: str, request: Request | None, keep_alive: bool) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.wire.body import UPGRADED
-from app.wire.forward import request_head, upgrade_head
+from app.wire.forward import request_head, response_head
 from app.wire.head import Request, Response, parse_request, parse_response
 from app.wire.upgrade import accepts
 
@@ -85,7 +85,7 @@ def test_the_offer_of_http_2_goes_no_further():
 def test_what_the_server_switches_to_is_told_to_the_client():
     switch = response(b"Upgrade: websocket", b"Connection: Upgrade, X", b"X: y", b"Sec-WebSocket-Accept: z")
     assert (switch.framing, switch.upgrade) == (UPGRADED, b"websocket")
-    assert upgrade_head(switch) == (
+    assert response_head(switch, request(), True, b"id=1") == (
         b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: z\r\n"
-        b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+        b"Set-Cookie: id=1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     )
