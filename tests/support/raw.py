@@ -53,7 +53,7 @@ def _send(connection: socket.socket, data: bytes, byte_by_byte: bool, half_close
     try:
         for start in range(0, len(data), step):
             connection.sendall(data[start : start + step])
-            gevent.sleep(0)
+            gevent.idle()
         if half_close:
             connection.shutdown(socket.SHUT_WR)
     except OSError:
