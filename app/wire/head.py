@@ -155,7 +155,7 @@ def parse_request(
     return request
 
 
-_SLASH, _ZERO = b"/0"
+_SLASH, _ZERO, _CR = b"/0\r"
 
 
 def _read_fields(request: Request, fields: dict[bytes, list[bytes]]) -> None:
@@ -191,11 +191,15 @@ def parse_response(data: bytes, method: bytes, head_bytes: int) -> Response | No
     if end > head_bytes:
         raise WireError(502, "head_too_large")
     head = data[: end - 2]
+    if head[12] == _CR:
+        head = b"%b %b" % (head[:12], head[12:])  # RFC 9112, 4: the SP stands before an absent reason too
     dropped: list[bytes] = []
     fields = _collect(RESPONSE_FIELDS.findall(head), RESPONSE_KEPT, dropped)
     minor, status = digit[0] - _ZERO, int(code)
     lengths, codings = fields.get(b"content-length"), fields.get(b"transfer-encoding")
     framing = response_framing(minor, method, status, lengths, codings)
+    if lengths and (status < 200 or status == 204):
+        dropped.extend(_lines(head, (b"content-length",)))  # RFC 9110, 8.6: must not be sent in these
     keep_alive = _keep_alive(minor, fields.get(b"connection"), head, dropped)
     response = Response(status, minor, head, end, framing, keep_alive, dropped)
     if framing == UPGRADED:

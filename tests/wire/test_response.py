@@ -83,6 +83,23 @@ def test_any_reason_phrase_will_do(line):
     assert response(line).status == 200
 
 
+def test_an_absent_reason_leaves_its_space():
+    assert response(b"HTTP/1.1 200", b"A: b").head == b"HTTP/1.1 200 \r\nA: b\r\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "dropped"),
+    [
+        (b"HTTP/1.1 103 Early Hints", True),
+        (b"HTTP/1.1 204 No Content", True),
+        (b"HTTP/1.1 205 Reset Content", False),
+        (b"HTTP/1.1 304 Not Modified", False),
+    ],
+)
+def test_no_length_is_told_where_none_can_be(line, dropped):
+    assert bool(response(line, b"A: b", b"content-length: 0").dropped) is dropped
+
+
 @pytest.mark.parametrize(
     "data", [head(OK, b"A: b", b"C:"), head(b"HTTP/1.1 200"), head(b"HTTP/1.0 404 Not\tFound")]
 )
