@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from itertools import repeat
+from itertools import chain, repeat
 
 from app.wire.address import unmapped
 
@@ -57,14 +57,14 @@ def trace(fields: Mapping[bytes, list[bytes]], peer: str, scheme: str, host: byt
     entry, and of what it did not say our own word is added. Never raises: what is garbage ends the chain.
     """
     theirs = _joined(fields) if trusts(peer) else {}
-    chain, asked_over = _walk(theirs, peer, scheme, trusts)
+    path, asked_over = _walk(theirs, peer, scheme, trusts)
     secure = asked_over.lower() in _SECURE
-    told = {FOR: _listed(reversed(chain)), PROTO: b"https" if secure else b"http", HOST: host, **theirs}
+    told = {FOR: _listed(reversed(path)), PROTO: b"https" if secure else b"http", HOST: host, **theirs}
     if FOR in theirs:
         told[FOR] = _append(theirs[FOR], peer.encode())
     if FORWARDED in fields:
         told[FORWARDED] = _append(theirs.get(FORWARDED, b""), _element(peer, scheme, host))
-    return Origin(chain[-1].encode(), secure, _lines(told))
+    return Origin(path[-1].encode(), secure, _lines(told))
 
 
 _SECURE = frozenset((b"https", b"wss"))
@@ -78,16 +78,16 @@ def _joined(fields: Mapping[bytes, list[bytes]]) -> dict[bytes, bytes]:
 
 def _walk(theirs: Mapping[bytes, bytes], peer: str, scheme: str, trusts: Trust) -> tuple[list[str], bytes]:
     """The addresses from the peer to the client, and the scheme that the first trusted proxy was asked over."""
-    chain, asked_over = [peer], next(_schemes(theirs)) or scheme.encode()
+    path, asked_over = [peer], next(_schemes(theirs)) or scheme.encode()
     for node, said in _hops(theirs):
-        if not trusts(chain[-1]):
+        if not trusts(path[-1]):
             break
         asked_over = said or asked_over
         address = _address(node)
         if address is None:
             break
-        chain.append(address)
-    return chain, asked_over
+        path.append(address)
+    return path, asked_over
 
 
 def _hops(theirs: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
@@ -102,11 +102,8 @@ def _hops(theirs: Mapping[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _schemes(theirs: Mapping[bytes, bytes]) -> Iterator[bytes]:
-    """X-Forwarded-Proto from the nearest proxy on, without end: most proxies keep but one for the whole chain."""
-    scheme = b""
-    for scheme in _members(theirs.get(PROTO, b"")):
-        yield scheme
-    yield from repeat(scheme)
+    """X-Forwarded-Proto from the nearest proxy on, then nothing: most proxies keep one word for the whole chain."""
+    return chain(_members(theirs.get(PROTO, b"")), repeat(b""))
 
 
 def _members(value: bytes) -> Iterator[bytes]:
@@ -127,8 +124,13 @@ def _address(node: bytes) -> str | None:
     found = _NODE.fullmatch(node)
     if found is None or found.lastindex is None:
         return None
+    return _spelt(found.lastindex, found[found.lastindex])
+
+
+@lru_cache(1024)
+def _spelt(group: int, text: bytes) -> str | None:
     try:
-        return str(unmapped(_NODE_KINDS[found.lastindex - 1](found[found.lastindex].decode())))
+        return str(unmapped(_NODE_KINDS[group - 1](text.decode())))
     except ValueError:
         return None
 

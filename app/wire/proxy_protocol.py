@@ -121,7 +121,7 @@ def _tlvs(block: bytes) -> Iterator[tuple[int, bytes]]:
     while at < len(block):
         start = at + 3
         end = start + int.from_bytes(block[at + 1 : start])
-        _require(start <= len(block) and end <= len(block), "a TLV is cut short")
+        _require(end <= len(block), "a TLV is cut short")
         yield block[at], block[start:end]
         at = end
 

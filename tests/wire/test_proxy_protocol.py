@@ -69,6 +69,7 @@ ACCEPTED = {
     "2, client over TLS": (binary(PROXY, TCP4, IPV4 + tlv(NOOP, b"0") + tls(1)), "192.0.2.1", True),
     "2, client over TLS with a certificate": (binary(PROXY, TCP6, IPV6 + tls(7)), "2001:db8::1", True),
     "2, client without TLS": (binary(PROXY, TCP4, IPV4 + tls(0)), "192.0.2.1", False),
+    "2, other flags than TLS": (binary(PROXY, TCP4, IPV4 + tls(6)), "192.0.2.1", False),
     "2, as long as can be": (
         binary(PROXY, TCP4, IPV4 + tlv(NOOP, bytes(MAX_BLOCK - len(IPV4) - 3))),
         "192.0.2.1",
