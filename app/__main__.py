@@ -27,7 +27,7 @@ def main() -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit code: 2 for a bad setting, 1 if we cannot listen."""
     configure()
     try:
-        settings = Settings.from_environ(os.environ)
+        service = Service(settings := Settings.from_environ(os.environ))
     except BadSetting as error:
         log.error("%s", error)
         return 2
@@ -35,8 +35,7 @@ def main() -> int:
     stopped = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopped.set)
-    service = Service(settings)
-    front = Front((settings.host, settings.port), service.app, backlog=BACKLOG)
+    front = Front((settings.host, settings.port), service.app, tls=service.tls, backlog=BACKLOG)
     try:
         service.start()
         front.start()
@@ -44,7 +43,8 @@ def main() -> int:
         log.error("cannot serve: %s", error)
         service.stop()
         return 1
-    log.info("serving on http://%s:%d", settings.host, front.server_port)
+    scheme = "https" if service.tls else "http"
+    log.info("serving on %s://%s:%d", scheme, settings.host, front.server_port)
     stopped.wait()
     log.info("stopping")
     front.close()

@@ -15,6 +15,7 @@ from app.admin.live import Live
 from app.admin.report_files import ReportFiles
 from app.admin.server import Admin
 from app.balance.balancer import Balancer
+from app.certificate import Certificate
 from app.clock import Clock
 from app.config.client import ConfigClient, Document
 from app.config.last_good import LastGood
@@ -34,12 +35,18 @@ BACKLOG = 4096
 
 
 class Front(WSGIServer):
-    """gevent's WSGIServer with the fast lane for a handler. Closing it lets its connections run out."""
+    """gevent's WSGIServer with the fast lane for a handler. Closing it lets its connections run out.
+
+    `tls`: what its connections are secured with, if they are; the fast lane does that itself.
+    """
 
     handler_class = FastLane  # type: ignore[assignment]  # any callable that gives a handle() will do
 
-    def __init__(self, listener: Any, application: ProxyApp, **options: Any) -> None:
+    def __init__(
+        self, listener: Any, application: ProxyApp, *, tls: Certificate | None = None, **options: Any
+    ) -> None:
         self._gateway = application.gateway
+        self.tls = tls
         super().__init__(listener, application, **({"log": None} | options))
 
     def close(self) -> None:
@@ -52,6 +59,7 @@ class Service:
     """Everything of one proxy process but the listening front: `app` is what the front serves.
 
     `worker`: this process is one of several that serve together, all children of the same parent.
+    Raises BadSetting when the certificate cannot be used.
     """
 
     def __init__(self, settings: Settings, *, worker: bool = False) -> None:
@@ -72,6 +80,7 @@ class Service:
             LastGood(settings.state_dir, settings.config_key),
             settings.config_file,
         )
+        self.tls = _certificate(settings)
         self.admin = self._admin(worker) if settings.admin_port else None
 
     def start(self) -> None:
@@ -82,6 +91,8 @@ class Service:
         self.clock.start()
         self.fleet.start()
         self.refresher.start()
+        if self.tls is not None:
+            self.tls.start()
         if self.admin is not None:
             self.admin.start()
 
@@ -90,6 +101,8 @@ class Service:
         self.refresher.stop()
         self.fleet.stop()
         self.clock.stop()
+        if self.tls is not None:
+            self.tls.stop()
         if self.admin is not None:
             self.admin.stop()
 
@@ -101,6 +114,11 @@ class Service:
     def _apply(self, config: Config, _document: Document) -> None:
         self.gateway.snapshot = self.fleet.snapshot(config, self.gateway.snapshot)
         self.fleet.retire(config)
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    cert, key = settings.tls_cert, settings.tls_key
+    return Certificate(cert, key) if cert and key else None
 
 
 def _config_client(settings: Settings, urls: str) -> ConfigClient:

@@ -25,6 +25,12 @@ class Settings:
     config_file: Path = Path("config/canary.json")
     config_token: str | None = None
     state_dir: Path = Path("var")
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise BadSetting("TLS_CERT and TLS_KEY go together: one of them is not set")
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -44,4 +50,6 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "admin_port": _port,
     "config_file": Path,
     "state_dir": Path,
+    "tls_cert": Path,
+    "tls_key": Path,
 }

@@ -1,25 +1,29 @@
 """From a config to something that can serve: servers with their live loads and pools, and the swap.
 
 A server is known by its URL for as long as any config in force names it; its load and its warm connections
-survive every change around it. The order is: make the new, swap, let the old run dry.
+survive every change around it (but new TLS settings want new connections). The order is: make the new, swap,
+let the old run dry.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import gevent
 
 from app.balance.balancer import Balancer
 from app.balance.server import Load
 from app.clock import Clock
-from app.config.model import Config
-from app.errors import UpstreamError
+from app.config.model import Config, ServerConfig, TlsConfig
+from app.errors import InvalidConfig, UpstreamError
 from app.upstream.address import Address
 from app.upstream.pool import Pool
+from app.upstream.tls import ServerTls
+from app.wire.forwarded import Trust, trust
 
 log = logging.getLogger(__name__)
 
@@ -29,10 +33,17 @@ RESOLVE_EVERY = 30.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """All that one request needs of the config, immutable but for the balancer's rotations."""
+    """All that one request needs of the config, immutable but for the balancer's rotations.
+
+    `trusts` says of an address whether it is a trusted proxy's.
+    """
 
     config: Config
     balancer: Balancer
+    trusts: Trust = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "trusts", trust(map(str, self.config.trusted_proxies)))
 
 
 class Fleet:
@@ -57,30 +68,63 @@ class Fleet:
             load.pool.close()
 
     def snapshot(self, config: Config, previous: Snapshot | None) -> Snapshot:
-        """Make ready to serve `config`: names are looked up here, before any request needs them."""
+        """Make ready to serve `config`: names are looked up here, before any request needs them.
+
+        Raises InvalidConfig, and leaves everything as it is, when a file that it names cannot be used.
+        """
+        secured = {server.url: _server_tls(server, where) for where, server in _servers(config)}
+        for url, tls in secured.items():
+            self._renew(url, tls)
         return Snapshot(
             config, Balancer(config, self.load, self._rng, previous.balancer if previous else None)
         )
 
     def retire(self, config: Config) -> None:
         """Let go of the servers that `config`, now in force, does not name. What they have under way goes on."""
-        named = {server.url for version in (config.stable, config.canary) for server in version.servers}
+        named = {server.url for _, server in _servers(config)}
         for url in self.loads.keys() - named:
             self.loads.pop(url).pool.close()
 
     def load(self, url: str) -> Load:
-        """The live figures of the server with that URL, made at its first mention."""
-        load = self.loads.get(url)
-        if load is None:
-            load = self.loads[url] = Load(pool=self._make_pool(Address.parse(url), self._clock))
-            _resolve(load.pool)
-        return load
+        """The live figures of a server in the last snapshot."""
+        return self.loads[url]
+
+    def _renew(self, url: str, tls: ServerTls | None) -> None:
+        """Have a pool with these settings: the present one if it has them, else a new one in its place."""
+        load = self.loads.setdefault(url, Load())
+        former: Pool | None = load.pool
+        if former is not None and (tls.same_as(former.tls) if tls else former.tls is None):
+            return
+        load.pool = self._make_pool(Address.parse(url), self._clock, tls=tls)
+        _resolve(load.pool)
+        if former is not None:
+            former.close()
 
     def _resolve_for_ever(self) -> None:
         while True:
             gevent.sleep(RESOLVE_EVERY)
             for load in list(self.loads.values()):
                 _resolve(load.pool)
+
+
+def _servers(config: Config) -> Iterator[tuple[str, ServerConfig]]:
+    """Every server, and where in the document it stands."""
+    for version, part in (("stable", config.stable), ("canary", config.canary)):
+        for index, server in enumerate(part.servers):
+            yield f"{version}.servers[{index}]", server
+
+
+def _server_tls(server: ServerConfig, where: str) -> ServerTls | None:
+    address = Address.parse(server.url)
+    if address.scheme != "https":
+        return None
+    try:
+        return ServerTls(server.tls or TlsConfig(), address.host)
+    except OSError as error:
+        why = (
+            "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
+        )
+        raise InvalidConfig({f"{where}.tls.ca": why}) from error
 
 
 def _resolve(pool: Pool) -> None:

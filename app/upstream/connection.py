@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import _socket
 import errno
+import ssl
 from collections.abc import Callable
 
 import gevent
@@ -24,6 +25,8 @@ _REASONS = {
     errno.ECONNRESET: "reset",
     errno.EPIPE: "reset",
     errno.ETIMEDOUT: "connect_timeout",
+    errno.ENOENT: "unreachable",
+    errno.EACCES: "unreachable",
     errno.EHOSTUNREACH: "unreachable",
     errno.ENETUNREACH: "unreachable",
     errno.EMFILE: "out_of_sockets",
@@ -31,10 +34,25 @@ _REASONS = {
     errno.EADDRNOTAVAIL: "out_of_sockets",
 }
 
+# Seconds between two attempts at a unix socket whose queue is full.
+FULL_QUEUE_PAUSE = 0.01
+
 
 def upstream_error(error: OSError, *, sent: bool = True) -> UpstreamError:
-    """Ours for what the socket raised."""
-    return UpstreamError(_REASONS.get(error.errno or 0, "network"), 502, sent=sent)
+    """Ours for what the socket raised, or TLS."""
+    return UpstreamError(_reason(error), 502, sent=sent)
+
+
+def _reason(error: OSError) -> str:
+    """The numbers of an SSLError are OpenSSL's, not the system's."""
+    if isinstance(error, ssl.SSLError):
+        return "tls_certificate" if isinstance(error, ssl.SSLCertVerificationError) else "tls"
+    return _REASONS.get(error.errno or 0, "network")
+
+
+def connect_timeout() -> UpstreamError:
+    """The server did not take a connection in time."""
+    return UpstreamError("connect_timeout", 504, sent=False)
 
 
 def open_socket(endpoint: Endpoint, timeout: float) -> _socket.socket:
@@ -45,11 +63,10 @@ def open_socket(endpoint: Endpoint, timeout: float) -> _socket.socket:
     except OSError as error:
         raise upstream_error(error, sent=False) from error
     try:
-        sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        code = sock.connect_ex(address)
-        if code == errno.EINPROGRESS:
-            _wait_connected(sock, timeout)
-            code = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
+        if family != _socket.AF_UNIX:
+            sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        with gevent.Timeout(timeout, connect_timeout()):
+            code = _connect(sock, address)
         if code:
             raise upstream_error(OSError(code, "connect"), sent=False)
     except BaseException:
@@ -58,12 +75,25 @@ def open_socket(endpoint: Endpoint, timeout: float) -> _socket.socket:
     return sock
 
 
-def _wait_connected(sock: _socket.socket, timeout: float) -> None:
+def _connect(sock: _socket.socket, address: tuple[str, int] | str) -> int:
+    """Wait until connected. Returns 0, or the number of the error."""
+    code = sock.connect_ex(address)
+    while (
+        code == errno.EAGAIN
+    ):  # a unix socket whose queue is full, connect(2): nothing says when it has room
+        gevent.sleep(FULL_QUEUE_PAUSE)
+        code = sock.connect_ex(address)
+    if code == errno.EINPROGRESS:
+        _wait_writable(sock)
+        code = sock.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR)
+    return code
+
+
+def _wait_writable(sock: _socket.socket) -> None:
     hub = get_hub()
     watcher = hub.loop.io(sock.fileno(), WRITE)
     try:
-        with gevent.Timeout(timeout, UpstreamError("connect_timeout", 504, sent=False)):
-            hub.wait(watcher)
+        hub.wait(watcher)
     finally:
         watcher.close()
 

@@ -10,24 +10,32 @@ from __future__ import annotations
 import _socket
 from collections.abc import Callable
 
+import gevent
+
 from app.clock import Clock
 from app.errors import UpstreamError
 from app.stream import Stream
 from app.upstream.address import Address, Endpoint
-from app.upstream.connection import Connection, open_socket
+from app.upstream.connection import Connection, connect_timeout, open_socket, upstream_error
+from app.upstream.tls import ServerTls
 
 
 class Pool:
-    """`resolve` looks the server's name up; `connect` before that, or while the name is unknown, fails."""
+    """`resolve` looks the server's name up; `connect` before that, or while the name is unknown, fails.
+
+    `tls`: how the connections are secured, if they are.
+    """
 
     def __init__(
         self,
         address: Address,
         clock: Clock,
         open_socket: Callable[[Endpoint, float], _socket.socket] = open_socket,
+        tls: ServerTls | None = None,
     ) -> None:
         self.address = address
         self.authority = address.authority
+        self.tls = tls
         self._clock = clock
         self._open_socket = open_socket
         self._idle: list[Connection] = []
@@ -70,16 +78,34 @@ class Pool:
         refused = UpstreamError("name_not_found", 502, sent=False)
         for endpoint in list(self._endpoints):
             try:
-                sock = self._open_socket(endpoint, timeout)
+                stream = self._open(endpoint, timeout)
             except UpstreamError as error:
                 refused = error
                 continue
             # Stable, and at peace with a resolver that has replaced the list meanwhile.
             self._endpoints.sort(key=lambda each: each != endpoint)
-            connection = Connection(Stream(sock), self._leave)
+            connection = Connection(stream, self._leave)
             self._clock.watch(connection)
             return connection
         raise refused
+
+    def _open(self, endpoint: Endpoint, timeout: float) -> Stream:
+        """`timeout` is for both handshakes, TCP's and that of TLS."""
+        if self.tls is None:
+            return Stream(self._open_socket(endpoint, timeout))
+        with gevent.Timeout(timeout, connect_timeout()):
+            return self._secured(Stream(self._open_socket(endpoint, timeout)), self.tls)
+
+    @staticmethod
+    def _secured(stream: Stream, tls: ServerTls) -> Stream:
+        try:
+            return tls.connect(stream)
+        except OSError as error:
+            stream.close()
+            raise upstream_error(error, sent=False) from error
+        except BaseException:
+            stream.close()
+            raise
 
     def drop(self, connection: Connection) -> None:
         """Close a connection that cannot be used again."""

@@ -11,10 +11,10 @@ from typing import Any, Self
 from gevent import socket
 from gevent.pywsgi import WSGIServer
 
-from app.balance.balancer import Balancer
+from app.certificate import Certificate
 from app.clock import Clock
 from app.config.model import Config, Limits, ServerConfig, Timeouts, VersionConfig
-from app.proxy.fleet import Fleet, Snapshot
+from app.proxy.fleet import Fleet
 from app.proxy.gateway import Gateway
 from app.proxy.stats import Stats
 from app.proxy.wsgi_app import ProxyApp
@@ -25,17 +25,21 @@ from tests.support.raw import Address
 
 
 class Rig:
-    """`front` is "fast_lane" or "wsgi". `timeouts` and `limits` replace defaults; `config` has further fields."""
+    """`front` is "fast_lane" or "wsgi". `timeouts` and `limits` replace defaults; `config` has further fields.
+
+    A server is a URL or a whole ServerConfig. `tls` secures the fast lane.
+    """
 
     def __init__(
         self,
         front: str,
-        *urls: str,
+        *servers: str | ServerConfig,
         timeouts: Mapping[str, float] | None = None,
         limits: Mapping[str, int] | None = None,
+        tls: Certificate | None = None,
         **config: Any,
     ) -> None:
-        stable = VersionConfig(tuple(ServerConfig(url) for url in urls))
+        stable = VersionConfig(tuple(_server(server) for server in servers))
         self.config = Config(
             stable=stable,
             timeouts=replace(Timeouts(), **(timeouts or {})),
@@ -45,14 +49,12 @@ class Rig:
         rng = random.Random(1)
         self.stats, self.clock = Stats(), Clock()
         self.fleet = Fleet(self.clock, rng)
-        self.gateway = Gateway(
-            self.clock, self.stats, Snapshot(self.config, Balancer(self.config, self.fleet.load, rng))
-        )
+        self.gateway = Gateway(self.clock, self.stats, self.fleet.snapshot(self.config, None))
         app = ProxyApp(self.gateway)
         listener = ("127.0.0.1", 0)
         # Without error_log pywsgi is silent about clients; what our app raises it prints all the same.
         self._server: WSGIServer = (
-            Front(listener, app)
+            Front(listener, app, tls=tls)
             if front == "fast_lane"
             else WSGIServer(listener, app, log=None, error_log=None)
         )
@@ -87,3 +89,7 @@ class Rig:
         sock = socket.create_connection(self.address, timeout=10)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return Peer(sock)
+
+
+def _server(given: str | ServerConfig) -> ServerConfig:
+    return ServerConfig(given) if isinstance(given, str) else given
