@@ -57,10 +57,30 @@ RESPONSE_FIELDS = re.compile(
     rb"|proxy-authenticate):[ \t]*+([^\r]*+)\r)"
 )
 
-# RFC 9110, 7.2 and RFC 3986, 3.2.2: uri-host [ ":" port ], no userinfo.
+# RFC 3986, 3.2.2: IPv6address, one line for each number of groups after the gap.
+_H16 = rb"[0-9A-Fa-f]{1,4}"
+_OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_LS32 = rb"(?:%b:%b|%b(?:\.%b){3})" % (_H16, _H16, _OCTET, _OCTET)
+_IPV6 = b"|".join(
+    form.replace(b"h16", _H16).replace(b"ls32", _LS32)
+    for form in (
+        rb"(?:h16:){6}ls32",
+        rb"::(?:h16:){5}ls32",
+        rb"(?:h16)?::(?:h16:){4}ls32",
+        rb"(?:(?:h16:){0,1}h16)?::(?:h16:){3}ls32",
+        rb"(?:(?:h16:){0,2}h16)?::(?:h16:){2}ls32",
+        rb"(?:(?:h16:){0,3}h16)?::h16:ls32",
+        rb"(?:(?:h16:){0,4}h16)?::ls32",
+        rb"(?:(?:h16:){0,5}h16)?::h16",
+        rb"(?:(?:h16:){0,6}h16)?::",
+    )
+)
+
+# RFC 9110, 7.2 and RFC 3986, 3.2.2: uri-host [ ":" port ], no userinfo. Stricter: no comma, for that is what
+# two Hosts folded into one look like; no IPvFuture, no zone.
 HOST = re.compile(
-    rb"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?:[0-9A-Za-z\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})++)"
-    rb"(?::(?:[0-5]?[0-9]{0,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
+    rb"(?:\[(?:%b)\]|(?:[0-9A-Za-z\-._~!$&'()*+;=]|%%[0-9A-Fa-f]{2})++)"
+    rb"(?::(?:[0-5]?[0-9]{0,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?" % _IPV6
 )
 
 # What Serin keeps of a client's X-Request-ID: one visible word.
