@@ -6,18 +6,19 @@ A sentence: the rule, and where it stands.
 what the client sends         white space at the end of a line counts, the line's own end does not:
 GET / HTTP/1.1\\r\\n            the ends of lines, and bytes that are not text, are written as escapes
 --- server                    one for each request that is accepted:
-the exact bytes               {from} is what tells where a request came from, {id} an id made by us
+the exact bytes               {from} are the lines that tell where it came from, {id} is an id made by us
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.wire.forward import provenance
 
 FOLDER = Path(__file__).parent / "requests"
-FROM = provenance("127.0.0.1", "http")
+_HOST = re.compile(rb"\r\nHost:[ \t]*(.*?)[ \t]*\r\n", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,15 @@ def _read(path: Path) -> Case:
         [int(status) for status in (statuses if reason else [*statuses, last])],
         reason,
         unescape(client),
-        [unescape(request).replace(b"{from}", FROM) for request in server],
+        [_with_provenance(unescape(request)) for request in server],
     )
+
+
+def _with_provenance(request: bytes) -> bytes:
+    host = _HOST.search(request)
+    assert host is not None
+    lines = provenance("127.0.0.1", "http") + b"X-Forwarded-Host: %b\r\n" % host[1]
+    return request.replace(b"{from}", lines, 1)
 
 
 def unescape(text: str) -> bytes:
