@@ -210,15 +210,12 @@ class SecureStream(Stream):
                 self._tls.unwrap()
 
 
-def accept(stream: Stream, context: ssl.SSLContext, received: bytes = b"") -> SecureStream | None:
-    """Wait for a client's handshake; None if it leaves without a word. `received`: what it has said already.
+def accept(stream: Stream, context: ssl.SSLContext, hello: bytes) -> SecureStream:
+    """Wait for the handshake with a client; `hello` is what has been read from it already.
 
     Raises WireError when it speaks plain HTTP, which it can be told on `stream`; OSError when it speaks anything
     else that is not our TLS, or stops speaking.
     """
-    hello = received or stream.read()
-    if not hello:
-        return None
     if hello[:1].isalpha():
         raise WireError(400, "plain_http", "this port speaks HTTP over TLS")
     secure = SecureStream(stream, context, server_side=True)

@@ -20,6 +20,7 @@ from app.proxy.exchange import SMALL_BODY, Exchange
 from app.proxy.gateway import Client, Gateway
 from app.proxy.lookout import look_out
 from app.proxy.tunnel import Tunnel
+from app.secure_stream import accept
 from app.stream import Stream
 from app.wire.body import LAST_CHUNK, UPGRADED, chunk
 from app.wire.forward import error_response, interim_head, provenance, response_head
@@ -42,6 +43,7 @@ class FastLane:
         "_gateway",
         "_lookout",
         "_request",
+        "_tls",
         "_tunnel",
         "buffer",
         "deadline",
@@ -51,17 +53,21 @@ class FastLane:
     )
 
     def __init__(self, sock: Any, address: Any, server: Any) -> None:
-        """The signature of a gevent.pywsgi `handler_class`; `server.application` is our WSGI app."""
+        """The signature of a gevent.pywsgi `handler_class`; `server` is a Front."""
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         host = address[0] if address else "unknown"
-        self.stream = Stream(sock._sock)
+        self.stream: Stream = Stream(sock._sock)
         self.stream.on_idle_data = self._stirred
         self.buffer = b""
         self.deadline = NEVER
         self.expired = False
         self.idle = True
         self._gateway: Gateway = server.application.gateway
-        self._client = Client(host.encode(), False, provenance(host, "http"), self._interim)
+        self._tls = server.tls
+        secure = self._tls is not None
+        self._client = Client(
+            host.encode(), secure, provenance(host, "https" if secure else "http"), self._interim
+        )
         self._request: Request | None = None
         self._lookout: gevent.Greenlet[..., None] | None = None
         self._tunnel: Tunnel | None = None
@@ -89,12 +95,27 @@ class FastLane:
         config = self._gateway.snapshot.config
         self.deadline = self._gateway.clock.now + config.timeouts.client_head
         try:
+            if self._tls is not None and not self._secure():
+                return
             if len(self._gateway.lanes) > config.limits.connections:
                 raise WireError(503, "too_many_connections")
             while self._serve():
                 self._request = None
         except SerinError as error:
             self._refuse(error, keep=False)
+
+    def _secure(self) -> bool:
+        """Go over to TLS. False: the client has left without a word."""
+        hello, self.buffer = self.buffer or self.stream.read(), b""
+        if not hello:
+            return False
+        self.idle = False
+        try:
+            self.stream = accept(self.stream, self._tls.context, hello)
+        except OSError:
+            self._gateway.stats.refuse("tls_handshake")
+            raise
+        return True
 
     def _serve(self) -> bool:
         """Serve one request; True: the connection is good for another."""
