@@ -11,6 +11,7 @@ whoever called `shut` left a note why. That is how time limits work without a ti
 from __future__ import annotations
 
 import _socket
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -105,8 +106,10 @@ class Stream:
     def ended(self) -> bool:
         """Has the peer ended its side, with nothing unread before that? Never waits.
 
-        Raises OSError when it is gone altogether.
+        Raises OSError when it is gone altogether: after its end only SO_ERROR tells of a reset, recv does not.
         """
+        if code := self._socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_ERROR):
+            raise OSError(code, os.strerror(code))
         try:
             return not self._recv(1, _socket.MSG_PEEK)
         except BlockingIOError:

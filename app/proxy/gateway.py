@@ -19,6 +19,7 @@ from app.proxy.fleet import Snapshot
 from app.proxy.stats import Stats
 from app.upstream.connection import Connection
 from app.wire.forward import request_head
+from app.wire.forwarded import Origin, Trust, trace
 from app.wire.head import Request, Response
 
 # RFC 9110, 9.2.2: received twice, they mean the same as once.
@@ -39,6 +40,11 @@ class Client:
     provenance: bytes
     interim: Callable[[Response], None]
     exchange: Exchange | None = None
+
+    def trace(self, request: Request, trusts: Trust) -> Origin:
+        """Where a request comes from that says so itself."""
+        scheme = "https" if self.secure else "http"
+        return trace(request.told or {}, self.address.decode(), scheme, request.host, trusts)
 
 
 class Lane(Protocol):
@@ -72,7 +78,10 @@ class Gateway:
         Raises BalanceError, UpstreamError, or what `more` raised (WireError, OSError).
         """
         snapshot = self.snapshot
-        request.client = client.address
+        request.client, secure, provenance = client.address, client.secure, client.provenance
+        if request.told:
+            origin = client.trace(request, snapshot.trusts)
+            request.client, secure, provenance = origin.client, origin.secure, origin.lines
         choice = snapshot.balancer.choose(request)
         stats = self.stats
         stats.choices[choice.how] += 1
@@ -80,8 +89,8 @@ class Gateway:
         exchange = Exchange(request, choice, stats.versions[choice.server.version], timeouts, self.clock)
         client.exchange = exchange
         if choice.new_visitor is not None:
-            exchange.cookie = snapshot.balancer.identity.set_cookie(choice.new_visitor, client.secure)
-        head = request_head(request, client.provenance, self.identify(request), exchange.pool.authority)
+            exchange.cookie = snapshot.balancer.identity.set_cookie(choice.new_visitor, secure)
+        head = request_head(request, provenance, self.identify(request), exchange.pool.authority)
         try:
             self._converse(exchange, head + body, more, snapshot, client)
         except UpstreamError as error:

@@ -18,13 +18,17 @@ def provenance(address: str, scheme: str) -> bytes:
 def request_head(request: Request, provenance: bytes, new_id: bytes, authority: bytes) -> bytes:
     """The head for the server. `new_id`: the request's id, unless it brought its own.
 
+    `provenance` says all of the request's way here if the request said something of it itself.
     `authority` is the server's, for a client of HTTP/1.0 that named none.
     """
     head = _without(request.head, request.dropped)
     if request.minor != 1:
         line, _, fields = head.partition(b"\r\n")
         head = b"%b1\r\n%b" % (line[:-1], fields)
-    host = b"X-Forwarded-Host: %b\r\n" % request.host if request.host else b"Host: %b\r\n" % authority
+    if not request.host:
+        host = b"Host: %b\r\n" % authority
+    else:
+        host = b"" if request.told else b"X-Forwarded-Host: %b\r\n" % request.host
     if new_id:
         host += b"X-Request-ID: %b\r\n" % new_id
     if request.framing == CHUNKED:

@@ -55,6 +55,10 @@ class Peer:
             self._receive()
         return self._take(size)
 
+    def some(self) -> bytes:
+        """The next bytes there are; b"" at a clean end."""
+        return self._take(len(self._buffer)) if self._buffer else self.socket.recv(65536)
+
     def rest(self) -> bytes:
         """What still comes until a clean end."""
         while block := self.socket.recv(65536):

@@ -193,10 +193,11 @@ def test_the_server_learns_where_a_request_came_from(front):
         exchange(rig.address, request)
     fields = server.requests[0].split(b"\r\n")
     told = [field for field in fields if b"orwarded" in field or b"Via" in field or b"Request-I" in field]
-    assert told[:4] == [
+    assert told[:5] == [
         b"X-Forwarded-For: 127.0.0.1",
         b"X-Forwarded-Proto: http",
-        b"Via: 1.1 serin",
         b"X-Forwarded-Host: a",
+        b'Forwarded: for=127.0.0.1;proto=http;host="a"',
+        b"Via: 1.1 serin",
     ]
-    assert told[4].startswith(b"X-Request-ID: ")
+    assert told[5].startswith(b"X-Request-ID: ")

@@ -166,15 +166,25 @@ def test_bytes_after_an_answer_never_reach_anybody(front, later):
     assert server.connections == 2
 
 
-def test_a_server_that_closes_idle_connections_costs_no_client_an_error(front):
+CHUNKED_POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+REQUESTS = {"get": GET, "post": post(b"abc"), "long post": post(b"x" * 100_000), "chunked": CHUNKED_POST}
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_a_server_that_closes_idle_connections_costs_no_client_an_error(front, request_):
     """Each connection closes right after one answer, in the very turn of the hub in which it is lent again."""
-    with (
-        Upstream(lambda peer: peer.head() and peer.send(OK)) as server,
-        Rig(front, server.url) as rig,
-        rig.client() as client,
-    ):
+
+    def serve(peer: Peer) -> None:
+        head = peer.head()
+        if b"Content-Length" in head:
+            peer.exactly(len(request_.partition(b"\r\n\r\n")[2]))
+        elif b"chunked" in head:
+            peer.read_until(b"0\r\n\r\n")
+        peer.send(OK)
+
+    with Upstream(serve) as server, Rig(front, server.url) as rig, rig.client() as client:
         for _ in range(50):
-            assert client.send(GET).head().startswith(b"HTTP/1.1 200 ")
+            assert client.send(request_).head().startswith(b"HTTP/1.1 200 ")
             client.exactly(2)
 
 
