@@ -45,6 +45,7 @@ class Exchange:
         "_decoder",
         "_ends",
         "_load",
+        "_passed",
         "_pump",
         "_started",
         "_stats",
@@ -78,6 +79,7 @@ class Exchange:
         self._started = monotonic()
         self._ends = NEVER if timeouts.request is None else clock.now + timeouts.request
         self._pump: gevent.Greenlet[..., None] | None = None
+        self._passed = 0
         self.fault: SerinError | OSError | None = None
         self._decoder: Decoder | None = None
         self.request_sent = True
@@ -125,6 +127,7 @@ class Exchange:
         try:
             while payload := self._from_client(connection, source):
                 connection.send(chunk(payload) if chunked else payload)
+                self._passed += 1
             if chunked:
                 connection.send(LAST_CHUNK)
             self.request_sent = True
@@ -139,6 +142,14 @@ class Exchange:
         payload = source.read()
         self._limit(connection, self._timeouts.head)
         return payload
+
+    def end_sending(self) -> None:
+        """Wait until the request has been sent; give up on it when the server takes no more of it for long."""
+        while self._pump is not None and not self._pump.dead:
+            before = self._passed
+            self._pump.join(self._timeouts.head)
+            if self._passed == before:
+                self._pump.kill()
 
     @property
     def waiting(self) -> bool:

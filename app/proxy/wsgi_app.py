@@ -7,19 +7,23 @@ gevent's WSGIServer with the fast lane as its handler, this app only lends its g
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterable, Iterator
-from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import quote
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from app.clock import NEVER
 from app.errors import SerinError, WireError
+from app.proxy.downstream import Downstream, announce_close
+from app.proxy.environ import head_bytes
 from app.proxy.exchange import SMALL_BODY, Exchange
 from app.proxy.gateway import Client, Gateway
-from app.wire.body import CHUNKED
+from app.proxy.tunnel import Tunnel
+from app.wire.body import CHUNKED, UPGRADED
 from app.wire.forward import error_response, provenance, response_head
-from app.wire.head import Request, Response, parse_request
+from app.wire.head import Request, parse_request
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -35,46 +39,127 @@ class ProxyApp:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """WSGI (PEP 3333)."""
-        return self._respond(environ)(environ, start_response)
-
-    def _respond(self, environ: WSGIEnvironment) -> WerkzeugResponse:
+        downstream = Downstream(environ)
         request = None
         try:
-            request = self._request(environ)
-            exchange = self._open(environ, request)
+            request, begun = self._request(environ, downstream)
+            exchange = self._open(environ, request, begun, downstream)
         except SerinError as error:
-            self.gateway.stats.refuse(error.reason)
-            if request is not None:
-                self.gateway.identify(request)
-            return _from_head(
-                *error_response(error.status, error.reason, request, True).split(b"\r\n\r\n", 1)
-            )
+            return self._refuse(error, request, downstream, start_response)(environ, start_response)
+        if exchange.response.framing == UPGRADED:
+            return self._switch(exchange, request, downstream)
+        if self.gateway.draining or not request.keep_alive or not exchange.request_sent:
+            announce_close(start_response)
         head = response_head(exchange.response, request, True, exchange.cookie)
-        return _from_head(head, RelayedBody(exchange))
+        return _from_head(head, RelayedBody(exchange, downstream))(environ, start_response)
 
-    def _request(self, environ: WSGIEnvironment) -> Request:
-        limits = self.gateway.snapshot.config.limits
-        head = _head_bytes(environ)
-        request = parse_request(head, limits.head_bytes, limits.target_bytes, limits.headers)
+    def _request(self, environ: WSGIEnvironment, downstream: Downstream) -> tuple[Request, bytes]:
+        """The request, and the begin of a body whose length HTTP/2 left unsaid."""
+        begun, length = b"", None
+        if downstream.http_2 and not environ.get("CONTENT_LENGTH"):
+            begun = _read(environ["wsgi.input"], READ_SIZE)
+            if begun:
+                length = len(begun) if len(begun) < READ_SIZE else CHUNKED
+        config = self.gateway.snapshot.config
+        limits = config.limits
+        request = parse_request(
+            head_bytes(environ, length),
+            limits.head_bytes,
+            limits.target_bytes,
+            limits.headers,
+            config.underscored_headers,
+        )
         if request is None:
             raise WireError(400, "bad_request")
-        return request
+        if request.upgrade and not downstream.can_switch:
+            _refuse_upgrade(request)
+        return request, begun
 
-    def _open(self, environ: WSGIEnvironment, request: Request) -> Exchange:
-        address, scheme = environ.get("REMOTE_ADDR") or "unknown", environ["wsgi.url_scheme"]
-        client = Client(address.encode(), scheme == "https", provenance(address, scheme), _no_interim)
+    def _open(
+        self, environ: WSGIEnvironment, request: Request, begun: bytes, downstream: Downstream
+    ) -> Exchange:
+        address, secure = environ.get("REMOTE_ADDR") or "unknown", downstream.secure
+        told = provenance(address, "https" if secure else "http")
+        client = Client(address.encode(), secure, told, partial(downstream.interim, request))
+        if not request.framing:
+            return self.gateway.open(request, b"", None, client)
         limit = self.gateway.snapshot.config.limits.body_bytes
-        body = InputBody(environ["wsgi.input"], request.framing, limit) if request.framing else None
-        if body is not None and 0 < request.framing <= SMALL_BODY:
+        body = InputBody(environ["wsgi.input"], request.framing, limit, begun)
+        if 0 < request.framing <= SMALL_BODY:
             return self.gateway.open(request, b"".join(iter(body.read, b"")), None, client)
         return self.gateway.open(request, b"", body, client)
+
+    def _refuse(
+        self,
+        error: SerinError,
+        request: Request | None,
+        downstream: Downstream,
+        start_response: StartResponse,
+    ) -> WerkzeugResponse:
+        """Answer with the error itself. After one on the wire the connection cannot be used further."""
+        self.gateway.stats.refuse(error.reason)
+        if request is not None:
+            self.gateway.identify(request)
+        head, _, text = error_response(error.status, error.reason, request, True).partition(b"\r\n\r\n")
+        if not isinstance(error, WireError):
+            return _from_head(head, [text])
+        announce_close(start_response)
+        return _from_head(head, LastWord(text, downstream))
+
+    def _switch(self, exchange: Exchange, request: Request, downstream: Downstream) -> Iterable[bytes]:
+        """The server has agreed to another protocol: HTTP ends here."""
+        from gunicorn.workers.base_async import ALREADY_HANDLED  # noqa: PLC0415  # only gunicorn can switch
+
+        assert exchange.connection is not None
+        gateway, connection = self.gateway, exchange.connection
+        connection.deadline = NEVER
+        stream, early = downstream.switch()
+        idle = gateway.snapshot.config.timeouts.tunnel_idle
+        lane = SwitchedLane(Tunnel(stream, connection.stream, idle, gateway.clock))
+        gateway.lanes.add(lane)
+        try:
+            stream.write(response_head(exchange.response, request, True, exchange.cookie))
+            if not gateway.draining:
+                lane.tunnel.run(exchange.payload, early)
+        finally:
+            gateway.lanes.discard(lane)
+            exchange.finish()
+            stream.shut()
+        return cast(Iterable[bytes], ALREADY_HANDLED)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SwitchedLane:
+    """A Lane (see gateway) that has become a tunnel."""
+
+    tunnel: Tunnel
+
+    def retire(self) -> None:
+        """See Lane."""
+        self.tunnel.cut()
+
+
+def _refuse_upgrade(request: Request) -> None:
+    """A server must not agree to what we cannot do. A WebSocket handshake makes no sense without."""
+    if b"websocket" in request.upgrade.lower():
+        raise WireError(501, "upgrade_not_supported")
+    request.upgrade = b""
+
+
+def _read(stream: IO[bytes], size: int) -> bytes:
+    try:
+        return stream.read(size)
+    except Exception as error:  # a broken framing: each WSGI server has its own errors for it
+        raise WireError(400, "body_cut") from error
 
 
 class InputBody:
     """A BodySource over `wsgi.input`, which the WSGI server has taken out of its framing."""
 
-    def __init__(self, stream: IO[bytes], framing: int, limit: int | None) -> None:
+    def __init__(self, stream: IO[bytes], framing: int, limit: int | None, begun: bytes = b"") -> None:
+        """`begun`: what has been read of it already."""
         self._stream = stream
+        self._begun = begun
         self._left = None if framing == CHUNKED else framing
         self._size = 0
         self._limit = limit
@@ -83,10 +168,7 @@ class InputBody:
     def read(self) -> bytes:
         """See BodySource. Raises WireError: 400 cut short or malformed, 413 too large."""
         want = READ_SIZE if self._left is None else min(READ_SIZE, self._left)
-        try:
-            data = self._stream.read(want) if want else b""
-        except Exception as error:  # a broken framing: each WSGI server has its own errors for it
-            raise WireError(400, "body_cut") from error
+        data, self._begun = self._begun or _read(self._stream, want), b""
         if self._left is not None:
             if want and not data:
                 raise WireError(400, "body_cut")
@@ -103,14 +185,17 @@ class InputBody:
 class RelayedBody:
     """A response body on its way to the WSGI server."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, downstream: Downstream) -> None:
         self._exchange: Exchange | None = exchange
+        self._downstream = downstream
 
     def __iter__(self) -> Iterator[bytes]:
-        """Give the payload as it comes. A body cut short ends the client's connection, as a reset would."""
+        """Give the payload as it comes. Of a body cut short the client sees that it is."""
         exchange = self._exchange
         if exchange is None:
             return
+        if self._downstream.http_2:
+            exchange.end_sending()
         if exchange.payload:
             yield exchange.payload
         try:
@@ -120,7 +205,7 @@ class RelayedBody:
         except SerinError as error:
             self._exchange = None
             exchange.break_off(error)
-            raise ConnectionResetError(errno.ECONNRESET, error.reason) from error
+            raise self._downstream.broken(error.reason) from error
 
     def close(self) -> None:
         """Called by the WSGI server at the end, whatever the end was (PEP 3333)."""
@@ -131,6 +216,24 @@ class RelayedBody:
             exchange.finish()
         else:
             exchange.abort()
+        if not exchange.request_sent:
+            self._downstream.linger()
+
+
+class LastWord:
+    """The text of a refusal after which nothing more is read as a request."""
+
+    def __init__(self, text: bytes, downstream: Downstream) -> None:
+        self._text = text
+        self._downstream = downstream
+
+    def __iter__(self) -> Iterator[bytes]:
+        """All of it."""
+        yield self._text
+
+    def close(self) -> None:
+        """Called by the WSGI server when the client has it (PEP 3333)."""
+        self._downstream.linger()
 
 
 class _Response(WerkzeugResponse):
@@ -148,25 +251,3 @@ def _from_head(head: bytes, body: Any) -> WerkzeugResponse:
         if name.lower() not in ("connection", "transfer-encoding"):
             response.headers.add(name, value.strip(" \t"))
     return response
-
-
-def _head_bytes(environ: WSGIEnvironment) -> bytes:
-    target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or _rebuilt_target(environ)
-    line = f"{environ['REQUEST_METHOD']} {target} {environ.get('SERVER_PROTOCOL', 'HTTP/1.1')}\r\n"
-    fields = {key: environ[key] for key in ("CONTENT_TYPE", "CONTENT_LENGTH") if environ.get(key)}
-    for key, value in environ.items():
-        # The WSGI server has answered an Expect itself.
-        if key.startswith("HTTP_") and key != "HTTP_EXPECT":
-            fields[key[5:]] = value
-    lines = [f"{key.replace('_', '-').title()}: {value}\r\n" for key, value in fields.items()]
-    return (line + "".join(lines) + "\r\n").encode("latin-1")
-
-
-def _rebuilt_target(environ: WSGIEnvironment) -> str:
-    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    quoted = quote(path, safe="/:@!$&'()*+,;=~", encoding="latin-1") or "/"
-    return f"{quoted}?{environ['QUERY_STRING']}" if environ.get("QUERY_STRING") else quoted
-
-
-def _no_interim(_response: Response) -> None:
-    """WSGI has no way to pass a 1xx response on."""
