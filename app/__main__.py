@@ -35,7 +35,13 @@ def main() -> int:
     stopped = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopped.set)
-    front = Front((settings.host, settings.port), service.app, tls=service.tls, backlog=BACKLOG)
+    front = Front(
+        (settings.host, settings.port),
+        service.app,
+        tls=service.tls,
+        proxy_protocol=settings.proxy_protocol,
+        backlog=BACKLOG,
+    )
     try:
         service.start()
         front.start()

@@ -38,15 +38,23 @@ class Front(WSGIServer):
     """gevent's WSGIServer with the fast lane for a handler. Closing it lets its connections run out.
 
     `tls`: what its connections are secured with, if they are; the fast lane does that itself.
+    `proxy_protocol`: every connection begins with a header that says who the client is.
     """
 
     handler_class = FastLane  # type: ignore[assignment]  # any callable that gives a handle() will do
 
     def __init__(
-        self, listener: Any, application: ProxyApp, *, tls: Certificate | None = None, **options: Any
+        self,
+        listener: Any,
+        application: ProxyApp,
+        *,
+        tls: Certificate | None = None,
+        proxy_protocol: bool = False,
+        **options: Any,
     ) -> None:
         self._gateway = application.gateway
         self.tls = tls
+        self.proxy_protocol = proxy_protocol
         super().__init__(listener, application, **({"log": None} | options))
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ class Settings:
     state_dir: Path = Path("var")
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    proxy_protocol: bool = False
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -45,6 +46,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _switch(text: str) -> bool:
+    if text not in ("on", "off"):
+        raise BadSetting(f"a switch is on or off, not {text!r}")
+    return text == "on"
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "port": _port,
     "admin_port": _port,
@@ -52,4 +59,5 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "state_dir": Path,
     "tls_cert": Path,
     "tls_key": Path,
+    "proxy_protocol": _switch,
 }

@@ -25,7 +25,8 @@ class Worker(GeventWorker):
             def __init__(self, listener: Any, application: Any, *, log: Any = None, **options: Any) -> None:
                 from app.wsgi import service  # noqa: PLC0415  # loaded by now, as the application
 
-                super().__init__(listener, application, tls=service.tls, error_log=log, **options)
+                options |= {"tls": service.tls, "proxy_protocol": service.settings.proxy_protocol}
+                super().__init__(listener, application, error_log=log, **options)
 
         Worker.server_class = GunicornFront
         Worker.wsgi_handler = FastLane  # type: ignore[assignment]  # any callable that gives a handle() will do

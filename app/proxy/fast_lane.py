@@ -15,12 +15,12 @@ import gevent
 from app.clock import NEVER
 from app.config.model import Config
 from app.errors import SerinError, WireError
+from app.proxy.arrival import read_proxy_header, secure
 from app.proxy.client_body import ClientBody
 from app.proxy.exchange import SMALL_BODY, Exchange
 from app.proxy.gateway import Client, Gateway
 from app.proxy.lookout import look_out
 from app.proxy.tunnel import Tunnel
-from app.secure_stream import accept
 from app.stream import Stream
 from app.wire.body import LAST_CHUNK, UPGRADED, chunk
 from app.wire.forward import error_response, interim_head, provenance, response_head
@@ -40,10 +40,10 @@ class FastLane:
 
     __slots__ = (
         "_client",
+        "_front",
         "_gateway",
         "_lookout",
         "_request",
-        "_tls",
         "_tunnel",
         "buffer",
         "deadline",
@@ -63,14 +63,15 @@ class FastLane:
         self.expired = False
         self.idle = True
         self._gateway: Gateway = server.application.gateway
-        self._tls = server.tls
-        secure = self._tls is not None
-        self._client = Client(
-            host.encode(), secure, provenance(host, "https" if secure else "http"), self._interim
-        )
+        self._front = server
+        self._introduce(host, server.tls is not None)
         self._request: Request | None = None
         self._lookout: gevent.Greenlet[..., None] | None = None
         self._tunnel: Tunnel | None = None
+
+    def _introduce(self, address: str, secure: bool) -> None:
+        said = provenance(address, "https" if secure else "http")
+        self._client = Client(address.encode(), secure, said, self._interim)
 
     def handle(self) -> None:
         """Serve requests until the client leaves, a limit passes or the framing is lost."""
@@ -95,8 +96,7 @@ class FastLane:
         config = self._gateway.snapshot.config
         self.deadline = self._gateway.clock.now + config.timeouts.client_head
         try:
-            if self._tls is not None and not self._secure():
-                return
+            self._arrive()
             if len(self._gateway.lanes) > config.limits.connections:
                 raise WireError(503, "too_many_connections")
             while self._serve():
@@ -104,18 +104,16 @@ class FastLane:
         except SerinError as error:
             self._refuse(error, keep=False)
 
-    def _secure(self) -> bool:
-        """Go over to TLS. False: the client has left without a word."""
-        hello, self.buffer = self.buffer or self.stream.read(), b""
-        if not hello:
-            return False
-        self.idle = False
-        try:
-            self.stream = accept(self.stream, self._tls.context, hello)
-        except OSError:
-            self._gateway.stats.refuse("tls_handshake")
-            raise
-        return True
+    def _arrive(self) -> None:
+        """Take what comes before the first request."""
+        front = self._front
+        if front.proxy_protocol:
+            header, self.buffer = read_proxy_header(self.stream)
+            if header.source is not None:
+                self._introduce(header.source, header.secure or front.tls is not None)
+        if front.tls is not None:
+            self.stream = secure(self.stream, front.tls.context, self.buffer, self._gateway.stats)
+            self.buffer = b""
 
     def _serve(self) -> bool:
         """Serve one request; True: the connection is good for another."""

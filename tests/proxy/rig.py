@@ -27,7 +27,7 @@ from tests.support.raw import Address
 class Rig:
     """`front` is "fast_lane" or "wsgi". `timeouts` and `limits` replace defaults; `config` has further fields.
 
-    A server is a URL or a whole ServerConfig. `tls` secures the fast lane.
+    A server is a URL or a whole ServerConfig. `tls` and `proxy_protocol` are the fast lane's.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class Rig:
         timeouts: Mapping[str, float] | None = None,
         limits: Mapping[str, int] | None = None,
         tls: Certificate | None = None,
+        proxy_protocol: bool = False,
         **config: Any,
     ) -> None:
         stable = VersionConfig(tuple(_server(server) for server in servers))
@@ -54,7 +55,7 @@ class Rig:
         listener = ("127.0.0.1", 0)
         # Without error_log pywsgi is silent about clients; what our app raises it prints all the same.
         self._server: WSGIServer = (
-            Front(listener, app, tls=tls)
+            Front(listener, app, tls=tls, proxy_protocol=proxy_protocol)
             if front == "fast_lane"
             else WSGIServer(listener, app, log=None, error_log=None)
         )
