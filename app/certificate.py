@@ -25,8 +25,9 @@ class Certificate:
     Raises BadSetting when the files cannot be used.
     """
 
-    def __init__(self, cert: Path, key: Path) -> None:
+    def __init__(self, cert: Path, key: Path, period: float = PERIOD) -> None:
         self._files = (cert, key)
+        self._period = period
         self._seen = self._look()
         self.context = server_context(cert, key)
         self._greenlet: gevent.Greenlet[[], None] | None = None
@@ -55,7 +56,7 @@ class Certificate:
 
     def _watch(self) -> None:
         while True:
-            gevent.sleep(PERIOD)
+            gevent.sleep(self._period)
             try:
                 self.refresh()
             except Exception:
