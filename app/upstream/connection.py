@@ -150,9 +150,10 @@ class Connection:
     ) -> tuple[Response, bytes]:
         """Wait for the final response's head, or a 101; `interim` gets each other 1xx (RFC 9110, 15.2).
 
-        Returns it with the bytes that came after it. Raises UpstreamError.
+        Those together may be as long as a head. Returns it with the bytes that came after it.
+        Raises UpstreamError.
         """
-        data = b""
+        data, left = b"", head_bytes
         while True:
             more = self.receive()
             if not more:
@@ -163,6 +164,9 @@ class Connection:
                 data = data[response.size :]
                 if response.status >= 200 or response.framing == UPGRADED:
                     return response, data
+                left -= response.size
+                if left < 0:
+                    raise UpstreamError("too_many_interim")
                 interim(response)
 
     @staticmethod
