@@ -154,7 +154,7 @@ class FastLane:
             data = self.stream.read()
             if not data:
                 return None
-            self.idle = False
+        self.idle = False
         request = self._parse(data, self._gateway.snapshot.config)
         if request is None:
             request, data = self._read_rest_of_head(data)
