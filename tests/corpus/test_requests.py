@@ -29,7 +29,12 @@ NOT_BY_PYWSGI = {
     "keep_alive_1_0_among_others",
     "pipeline_empty_line_between",
     "pipeline_of_versions",
+    "upgrade_with_chunks",  # its body goes on with the chunks' framing in it
     "version_without_minor",  # it answers 400 with a traceback
+    # WSGI has no way to switch: 501.
+    "upgrade_refused_then_a_request",
+    "upgrade_to_one_of_two",
+    "upgrade_websocket",
 }
 AFTER = b"GET /after HTTP/1.1\r\nHost: a\r\n\r\n"
 _MADE_ID = re.compile(rb"(\r\nX-Request-ID: )[0-9a-f]{12}-[0-9a-f]+\r\n")
