@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import socket
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,10 @@ log = logging.getLogger(__name__)
 # Connections the kernel keeps for us while we are busy; it caps this at net.core.somaxconn.
 BACKLOG = 4096
 
+# Bytes the kernel takes of an answer before the client can have them. Left to itself it takes megabytes, and a
+# client that hardly reads would have us carry them all at once, and the kernel hold them.
+UNSENT = 128 * 1024
+
 
 class Front(WSGIServer):
     """gevent's WSGIServer with the fast lane for a handler. Closing it lets its connections run out.
@@ -56,6 +61,11 @@ class Front(WSGIServer):
         self.tls = tls
         self.proxy_protocol = proxy_protocol
         super().__init__(listener, application, **({"log": None} | options))
+
+    def init_socket(self) -> None:
+        """Make ready to listen; what is accepted takes after the listener."""
+        super().init_socket()
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 
     def close(self) -> None:
         """Stop accepting; connections end with the answer under way."""
