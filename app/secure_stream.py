@@ -183,6 +183,8 @@ class SecureStream(Stream):
                 data = data + record if data else record
         except ssl.SSLWantReadError:
             pass  # a part of a record is here
+        except ssl.SSLZeroReturnError:
+            self._ended = True  # how Python puts it once we have ended, too
         return data
 
     def _stirred(self) -> None:

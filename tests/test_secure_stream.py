@@ -152,6 +152,15 @@ def test_may_stop_writing_and_go_on_reading(ends):
     assert isinstance(outcome(lambda: stream.write(b"more")), ssl.SSLError)
 
 
+def test_both_sides_may_end_one_after_the_other(ends):
+    stream, client = ends
+    stream.stop_writing()
+    assert client.recv(1) == b""
+    client.sendall(b"last")
+    client.shutdown(socket.SHUT_WR)
+    assert [stream.read(), stream.read()] == [b"last", b""]
+
+
 def test_stops_writing_while_there_is_something_to_read(ends):
     stream, client = ends
     client.sendall(b"unread")

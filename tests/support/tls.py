@@ -72,7 +72,10 @@ class TlsSocket:
 
     def recv(self, size: int) -> bytes:
         """b"" only after a close_notify; ssl.SSLEOFError when the connection just ends."""
-        return self._until_done(lambda: self.tls.read(size))
+        try:
+            return self._until_done(lambda: self.tls.read(size))
+        except ssl.SSLZeroReturnError:  # instead of b"", once we have sent a close_notify
+            return b""
 
     def shutdown(self, _how: int) -> None:
         """Send a close_notify and end the connection's sending side."""
