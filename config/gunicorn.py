@@ -6,12 +6,13 @@ HTTP2=on, with TLS_CERT and TLS_KEY, serves HTTP/2 as well, through gunicorn's o
 from __future__ import annotations
 
 import os
-import ssl
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from gunicorn.config import Config
     from gunicorn.http.message import Request
     from gunicorn.workers.base import Worker
@@ -62,12 +63,17 @@ if _http2:
         sys.exit("HTTP2=on needs TLS_CERT and TLS_KEY: browsers speak HTTP/2 only over TLS")
     http_protocols = "h2,h1"
 
+if os.environ.get("PROXY_PROTOCOL") == "on":
+    if _http2:
+        sys.exit("HTTP2=on and PROXY_PROTOCOL=on: gunicorn looks for the header only inside of TLS")
+    proxy_protocol, proxy_allow_ips = "auto", "*"
 
-def ssl_context(_config: Config, default_factory: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+
+def ssl_context(_config: Config, default_factory: Callable[[], SSLContext]) -> SSLContext:
     """Called in each worker for the context of its listeners."""
-    context = default_factory()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+    from app.handshake import prepare  # noqa: PLC0415  # it imports gevent, which patches the workers only
+
+    return prepare(default_factory())
 
 
 def pre_request(_worker: Worker, request: Request) -> None:

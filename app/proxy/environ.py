@@ -13,8 +13,8 @@ from app.errors import WireError
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-# The WSGI server has answered an Expect itself.
-_NOT_FIELDS = ("HTTP_EXPECT",)
+# The WSGI server has answered an Expect itself. HTTP_VERSION is what gunicorn adds to a request of HTTP/2.
+_NOT_FIELDS = {False: ("HTTP_EXPECT",), True: ("HTTP_EXPECT", "HTTP_VERSION")}
 
 
 def head_bytes(environ: WSGIEnvironment, length: int | None = None) -> bytes:
@@ -23,8 +23,9 @@ def head_bytes(environ: WSGIEnvironment, length: int | None = None) -> bytes:
     Raises WireError 400 for what would not stand in one head.
     """
     fields = {key: environ[key] for key in ("CONTENT_TYPE", "CONTENT_LENGTH") if environ.get(key)}
+    not_fields = _NOT_FIELDS[is_http_2(environ)]
     for key, value in environ.items():
-        if key.startswith("HTTP_") and key not in _NOT_FIELDS:
+        if key.startswith("HTTP_") and key not in not_fields:
             fields[key[5:]] = value
     if length is not None:
         fields |= {"CONTENT_LENGTH": str(length)} if length >= 0 else {"TRANSFER_ENCODING": "chunked"}

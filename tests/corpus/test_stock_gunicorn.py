@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.corpus.cases import Case, load
-from tests.support.processes import Process, answers, free_port, python
+from tests.support.gunicorn import stock_gunicorn
 from tests.support.raw import OK, RecordingServer, exchange, request_end
 
 pytestmark = pytest.mark.end_to_end
@@ -116,27 +114,10 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
 
     folder = tmp_path_factory.mktemp("gunicorn")
     with RecordingServer(answer) as server:
-        process, port = stock_gunicorn(folder, server.url)
+        process, port = stock_gunicorn(folder, server.url, limits=LIMITS)
         with process:
             yield Gunicorn(port, seen)
         assert "Traceback" not in process.output()
-
-
-def stock_gunicorn(folder: Path, url: str) -> tuple[Process, int]:
-    """The config's first document is all that it has: there is no config server."""
-    (folder / "config.json").write_text(json.dumps({"stable": {"servers": [{"url": url}]}, "limits": LIMITS}))
-    port = free_port()
-    environment = {
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
-        "ADMIN_PORT": "0",
-        "CONFIG_SERVER": f"http://127.0.0.1:{free_port()}",
-        "CONFIG_FILE": str(folder / "config.json"),
-        "STATE_DIR": str(folder / "state"),
-    }
-    command = python("gunicorn", "--config", "config/gunicorn.py", "--worker-class", "gevent")
-    ready = answers(f"http://127.0.0.1:{port}/")
-    return Process(command, folder / "log", env=environment, ready=ready), port
 
 
 def each(cases: list[Case]) -> pytest.MarkDecorator:
