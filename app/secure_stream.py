@@ -27,6 +27,8 @@ class SecureStream(Stream):
     anybody on the way, and then a read raises ConnectionResetError.
     """
 
+    plain = False
+
     __slots__ = (
         "_ahead",
         "_ended",

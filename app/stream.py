@@ -15,7 +15,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 from gevent.hub import get_hub
 from greenlet import getcurrent
@@ -32,7 +32,9 @@ class PartlySent(OSError):
 
 
 class Stream:
-    """Reads and writes bytes; raises OSError as the socket does."""
+    """Reads and writes bytes; raises OSError as the socket does. `plain`: what is sent is what is written."""
+
+    plain: ClassVar[bool] = True
 
     __slots__ = ("_hub", "_readable", "_reader", "_recv", "_send", "_socket", "_watching", "on_idle_data")
 
@@ -49,6 +51,14 @@ class Stream:
 
     def read(self) -> bytes:
         """Wait for bytes and return what is there, up to 64 KiB. b"" when the peer has ended its side."""
+        self.wait_readable()
+        try:
+            return self._recv(READ_SIZE)
+        except BlockingIOError:
+            return self.read()
+
+    def wait_readable(self) -> None:
+        """Wait until there is something to read, be it the end."""
         if not self._watching:
             self.watch()
         self._reader = getcurrent()
@@ -56,10 +66,6 @@ class Stream:
             self._hub.switch()
         finally:
             self._reader = None
-        try:
-            return self._recv(READ_SIZE)
-        except BlockingIOError:
-            return self.read()
 
     def watch(self) -> None:
         """Have `on_idle_data` called, in the hub, when the peer sends or closes and nobody reads."""
@@ -90,18 +96,26 @@ class Stream:
             self._write_rest(memoryview(data)[sent:])
 
     def _write_rest(self, rest: memoryview) -> None:
+        while rest:
+            self.wait_writable()
+            try:
+                rest = rest[self._send(rest) :]
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise PartlySent(error.errno, error.strerror) from error
+
+    def wait_writable(self) -> None:
+        """Wait until the kernel takes more."""
         watcher = self._hub.loop.io(self._socket.fileno(), WRITE)
         try:
-            while rest:
-                self._hub.wait(watcher)
-                try:
-                    rest = rest[self._send(rest) :]
-                except BlockingIOError:
-                    continue
-                except OSError as error:
-                    raise PartlySent(error.errno, error.strerror) from error
+            self._hub.wait(watcher)
         finally:
             watcher.close()
+
+    def fileno(self) -> int:
+        """The socket's descriptor, for what only the kernel can do with it."""
+        return self._socket.fileno()
 
     def ended(self) -> bool:
         """Has the peer ended its side, with nothing unread before that? Never waits.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from app.clock import NEVER, Clock
 from app.config.model import Limits, Timeouts
 from app.errors import WireError
-from app.wire.body import decoder
+from app.pipe import Pipe
+from app.wire.body import Sized, decoder
 from app.wire.head import Request
 
 if TYPE_CHECKING:
@@ -69,18 +70,39 @@ class ClientBody:
             lane.buffer, body.rest = lane.buffer or body.rest, b""
         return payload
 
+    @property
+    def left(self) -> int:
+        """See BodySource."""
+        lane, body = self._lane, self._decoder
+        return body.left if isinstance(body, Sized) and lane.stream.plain and not lane.buffer else 0
+
+    def read_into(self, pipe: Pipe) -> int:
+        """See BodySource. Raises WireError as `read` does."""
+        assert isinstance(self._decoder, Sized)
+        self._begin_wait()
+        held = pipe.fill(self._lane.stream, self._decoder.left)
+        self._end_wait(held)
+        self._decoder.skip(held)
+        return held
+
     def _receive(self) -> bytes:
+        self._begin_wait()
+        data = self._lane.stream.read()
+        self._end_wait(len(data))
+        return data
+
+    def _begin_wait(self) -> None:
+        self._lane.deadline = NEVER if self._rate is None or self._waits else self._deadline
+
+    def _end_wait(self, size: int) -> None:
         lane, rate = self._lane, self._rate
-        lane.deadline = NEVER if rate is None or self._waits else self._deadline
-        data = lane.stream.read()
         lane.deadline = NEVER
-        if not data:
+        if not size:
             raise WireError(408, "body_timeout") if lane.expired else WireError(400, "body_cut")
         latest = self._clock.now + self._patience
         if rate is not None:
-            self._deadline = latest if self._waits else min(self._deadline + len(data) / rate, latest)
+            self._deadline = latest if self._waits else min(self._deadline + size / rate, latest)
         self._waits = False
-        return data
 
     def _check_size(self, size: int) -> None:
         if self._limit is not None and size > self._limit:

@@ -12,10 +12,11 @@ from app.balance.balancer import Choice
 from app.clock import NEVER, Clock
 from app.config.model import Timeouts
 from app.errors import SerinError, UpstreamError
+from app.pipe import WORTH_A_PIPE, Pipe
 from app.proxy.stats import VersionStats
 from app.upstream.connection import Connection
 from app.upstream.pool import Pool
-from app.wire.body import CHUNKED, LAST_CHUNK, UPGRADED, Decoder, chunk, decoder
+from app.wire.body import CHUNKED, LAST_CHUNK, UPGRADED, Decoder, Sized, chunk, decoder
 from app.wire.head import Request, Response
 from app.wire.upgrade import accepts
 
@@ -24,10 +25,19 @@ SMALL_BODY = 64 * 1024
 
 
 class BodySource(Protocol):
-    """The part of a request body that is still to come."""
+    """The part of a request body that is still to come. A source that knows no pipes is a subclass."""
 
     def read(self) -> bytes:
         """Wait for the next bytes of payload; b"" at the end. Raises SerinError or OSError."""
+
+    @property
+    def left(self) -> int:
+        """How many bytes may still come by a pipe."""
+        return 0
+
+    def read_into(self, pipe: Pipe) -> int:
+        """As `read`, into a pipe, while bytes are `left`: how many came."""
+        raise TypeError("this source knows no pipes")
 
 
 class Exchange:
@@ -101,10 +111,8 @@ class Exchange:
             self._pump = gevent.spawn(self._send_body, connection, more)
         try:
             self.response, rest = connection.receive_head(self.request.method, head_bytes, interim)
-        except UpstreamError:
-            if self.fault is not None:
-                raise self.fault from None
-            raise
+        except UpstreamError as error:
+            raise self.fault or error from None
         connection.deadline = self._ends
         if self.response.framing == len(rest):
             self.payload = rest
@@ -128,6 +136,8 @@ class Exchange:
             while payload := self._from_client(connection, source):
                 connection.send(chunk(payload) if chunked else payload)
                 self._passed += 1
+                if connection.stream.plain and source.left >= WORTH_A_PIPE:
+                    self._splice_body(connection, source)
             if chunked:
                 connection.send(LAST_CHUNK)
             self.request_sent = True
@@ -135,6 +145,15 @@ class Exchange:
             return  # an answer may be on its way all the same; if not, the reader finds out
         except (SerinError, OSError) as fault:
             self.leave(fault)
+
+    def _splice_body(self, connection: Connection, source: BodySource) -> None:
+        with Pipe() as pipe:
+            while source.left:
+                connection.deadline = self._ends
+                held = source.read_into(pipe)
+                self._limit(connection, self._timeouts.head)
+                connection.send_from(pipe, held)
+                self._passed += 1
 
     def _from_client(self, connection: Connection, source: BodySource) -> bytes:
         """The server's time does not run while the client's body is awaited."""
@@ -169,10 +188,8 @@ class Exchange:
         """
         try:
             return self._read()
-        except UpstreamError:
-            if self.fault is not None:
-                raise self.fault from None
-            raise
+        except UpstreamError as error:
+            raise self.fault or error from None
 
     def _read(self) -> bytes:
         body = self._decoder
@@ -184,6 +201,29 @@ class Exchange:
             if payload:
                 return payload
         return b""
+
+    @property
+    def left(self) -> int:
+        """How many bytes of the response's body may still come by a pipe."""
+        plain = self.connection is not None and self.connection.stream.plain
+        return self._decoder.left if plain and isinstance(self._decoder, Sized) else 0
+
+    def read_into(self, pipe: Pipe) -> int:
+        """As `read`, into a pipe, while bytes are `left`: how many came."""
+        connection, body = self.connection, self._decoder
+        assert connection is not None
+        assert isinstance(body, Sized)
+        self._limit(connection, self._timeouts.upstream_idle)
+        try:
+            held = connection.receive_into(pipe, body.left)
+            if not held:
+                raise UpstreamError("truncated")
+        except UpstreamError as error:
+            raise self.fault or error from None
+        connection.deadline = self._ends
+        body.skip(held)
+        self.complete = body.done
+        return held
 
     def _receive(self) -> bytes:
         connection = self.connection

@@ -17,12 +17,13 @@ from app.config.model import Config
 from app.errors import SerinError, WireError
 from app.proxy.arrival import read_proxy_header, secure
 from app.proxy.client_body import ClientBody
+from app.proxy.delivery import stream_body, switch
 from app.proxy.exchange import SMALL_BODY, Exchange
 from app.proxy.gateway import Client, Gateway
 from app.proxy.lookout import look_out
 from app.proxy.tunnel import Tunnel
 from app.stream import Stream
-from app.wire.body import LAST_CHUNK, UPGRADED, chunk
+from app.wire.body import UPGRADED
 from app.wire.forward import error_response, interim_head, provenance, response_head
 from app.wire.head import Request, Response, parse_request
 
@@ -41,15 +42,15 @@ class FastLane:
     __slots__ = (
         "_client",
         "_front",
-        "_gateway",
         "_lookout",
         "_request",
-        "_tunnel",
         "buffer",
         "deadline",
         "expired",
+        "gateway",
         "idle",
         "stream",
+        "tunnel",
     )
 
     def __init__(self, sock: Any, address: Any, server: Any) -> None:
@@ -62,12 +63,12 @@ class FastLane:
         self.deadline = NEVER
         self.expired = False
         self.idle = True
-        self._gateway: Gateway = server.application.gateway
+        self.gateway: Gateway = server.application.gateway
         self._front = server
         self._introduce(host, server.tls is not None)
         self._request: Request | None = None
         self._lookout: gevent.Greenlet[..., None] | None = None
-        self._tunnel: Tunnel | None = None
+        self.tunnel: Tunnel | None = None
 
     def _introduce(self, address: str, secure: bool) -> None:
         said = provenance(address, "https" if secure else "http")
@@ -75,7 +76,7 @@ class FastLane:
 
     def handle(self) -> None:
         """Serve requests until the client leaves, a limit passes or the framing is lost."""
-        gateway = self._gateway
+        gateway = self.gateway
         gateway.lanes.add(self)
         gateway.clock.watch(self)
         try:
@@ -93,11 +94,11 @@ class FastLane:
             self.stream.close()
 
     def _serve_all(self) -> None:
-        config = self._gateway.snapshot.config
-        self.deadline = self._gateway.clock.now + config.timeouts.client_head
+        config = self.gateway.snapshot.config
+        self.deadline = self.gateway.clock.now + config.timeouts.client_head
         try:
             self._arrive()
-            if len(self._gateway.lanes) > config.limits.connections:
+            if len(self.gateway.lanes) > config.limits.connections:
                 raise WireError(503, "too_many_connections")
             while self._serve():
                 self._request = None
@@ -112,7 +113,7 @@ class FastLane:
             if header.source is not None:
                 self._introduce(header.source, header.secure or front.tls is not None)
         if front.tls is not None:
-            self.stream = secure(self.stream, front.tls.context, self.buffer, self._gateway.stats)
+            self.stream = secure(self.stream, front.tls.context, self.buffer, self.gateway.stats)
             self.buffer = b""
 
     def _serve(self) -> bool:
@@ -122,7 +123,7 @@ class FastLane:
             return False
         self._request = request
         body, source = self._request_body(request) if request.framing else (b"", None)
-        gateway = self._gateway
+        gateway = self.gateway
         self.deadline = NEVER
         try:
             exchange = gateway.open(request, body, source, self._client)
@@ -149,13 +150,13 @@ class FastLane:
         data = self.buffer
         if not data:
             self.idle = True
-            if self._gateway.draining:
+            if self.gateway.draining:
                 self.retire()  # the drain found this connection busy, or did not find it yet
             data = self.stream.read()
             if not data:
                 return None
         self.idle = False
-        request = self._parse(data, self._gateway.snapshot.config)
+        request = self._parse(data, self.gateway.snapshot.config)
         if request is None:
             request, data = self._read_rest_of_head(data)
         self.buffer = data[request.size :]
@@ -169,8 +170,8 @@ class FastLane:
         )
 
     def _read_rest_of_head(self, data: bytes) -> tuple[Request, bytes]:
-        config = self._gateway.snapshot.config
-        self.deadline = self._gateway.clock.now + config.timeouts.client_head
+        config = self.gateway.snapshot.config
+        self.deadline = self.gateway.clock.now + config.timeouts.client_head
         while True:
             more = self.stream.read()
             if not more:
@@ -184,8 +185,8 @@ class FastLane:
 
     def _request_body(self, request: Request) -> tuple[bytes, ClientBody | None]:
         """What is to be sent with the head, and what after it."""
-        config = self._gateway.snapshot.config
-        body = ClientBody(self, request, config.limits, config.timeouts, self._gateway.clock)
+        config = self.gateway.snapshot.config
+        body = ClientBody(self, request, config.limits, config.timeouts, self.gateway.clock)
         if 0 < request.framing <= SMALL_BODY and request.header(b"expect") is None:
             return body.read_all(), None
         return b"", body
@@ -195,54 +196,20 @@ class FastLane:
         chunked = False
         if response.framing < 0:
             if response.framing == UPGRADED:
-                return self._switch(exchange, request)
+                switch(self, exchange, request)
+                return False
             chunked = request.minor > 0
             keep = keep and chunked
         out = response_head(response, request, keep, exchange.cookie)
-        payload = exchange.payload
-        timeouts = self._gateway.snapshot.config.timeouts
+        client_idle = self.gateway.snapshot.config.timeouts.client_idle
         if exchange.complete and not chunked:
-            self.deadline = self._gateway.clock.now + timeouts.client_idle
-            self.stream.write(out + payload)
+            self.deadline = self.gateway.clock.now + client_idle
+            self.stream.write(out + exchange.payload)
         else:
-            self._stream_body(exchange, out, payload, chunked, timeouts.body_rate)
-            self.deadline = self._gateway.clock.now + timeouts.client_idle
+            stream_body(self, exchange, out, chunked)
+            self.deadline = self.gateway.clock.now + client_idle
         exchange.finish()
         return keep
-
-    def _stream_body(
-        self, exchange: Exchange, out: bytes, payload: bytes, chunked: bool, rate: float | None
-    ) -> None:
-        """Pass a body on as it comes. A client that takes less than `rate` bytes a second is cut off."""
-        clock, patience = self._gateway.clock, self._gateway.snapshot.config.timeouts.client_head
-        while True:
-            if payload:
-                out += chunk(payload) if chunked else payload
-            if exchange.complete and chunked:
-                out += LAST_CHUNK
-            if rate is not None:
-                self.deadline = clock.now + patience + len(out) / rate
-            self.stream.write(out)
-            self.deadline = NEVER
-            if exchange.complete:
-                return
-            exchange.between_chunks = chunked
-            out, payload = b"", exchange.read()
-            exchange.between_chunks = False
-
-    def _switch(self, exchange: Exchange, request: Request) -> bool:
-        """The server has agreed to another protocol: HTTP ends here."""
-        assert exchange.connection is not None
-        connection, idle = exchange.connection, self._gateway.snapshot.config.timeouts.tunnel_idle
-        connection.deadline = NEVER
-        self.stream.write(response_head(exchange.response, request, True, exchange.cookie))
-        self.stream.on_idle_data = None
-        early, self.buffer = self.buffer, b""
-        self._tunnel = Tunnel(self.stream, connection.stream, idle, self._gateway.clock)
-        if not self._gateway.draining:
-            self._tunnel.run(exchange.payload, early)
-        exchange.finish()
-        return False
 
     def _interim(self, response: Response) -> None:
         if self._request is not None and self._request.minor > 0:
@@ -261,7 +228,7 @@ class FastLane:
 
     def _refuse(self, error: SerinError, *, keep: bool) -> bool:
         """Answer with the error itself."""
-        gateway, request = self._gateway, self._request
+        gateway, request = self.gateway, self._request
         gateway.stats.refuse(error.reason)
         if request is not None:
             gateway.identify(request)
@@ -277,7 +244,7 @@ class FastLane:
     def _linger(self) -> None:
         """Drop what still comes, for a while: closing on unread bytes would reset the answer away."""
         seconds, most = LINGER
-        self.deadline = self._gateway.clock.now + seconds
+        self.deadline = self.gateway.clock.now + seconds
         self.stream.stop_writing()
         while most > 0 and (data := self.stream.read()):
             most -= len(data)
@@ -288,12 +255,12 @@ class FastLane:
             self.stream.shut()
         else:
             self.expired = True
-            self.deadline = self._gateway.clock.now + LAST_WORD
+            self.deadline = self.gateway.clock.now + LAST_WORD
             self.stream.stop_reading()
 
     def retire(self) -> None:
         """The process is going: leave now if idle, else after the request under way."""
         if self.idle:
             self.stream.stop_reading()
-        elif self._tunnel is not None:
-            self._tunnel.cut()
+        elif self.tunnel is not None:
+            self.tunnel.cut()

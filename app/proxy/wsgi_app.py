@@ -18,7 +18,7 @@ from app.clock import NEVER
 from app.errors import SerinError, WireError
 from app.proxy.downstream import Downstream, announce_close
 from app.proxy.environ import head_bytes
-from app.proxy.exchange import SMALL_BODY, Exchange
+from app.proxy.exchange import SMALL_BODY, BodySource, Exchange
 from app.proxy.gateway import Client, Gateway
 from app.proxy.tunnel import Tunnel
 from app.wire.body import CHUNKED, UPGRADED
@@ -153,7 +153,7 @@ def _read(stream: IO[bytes], size: int) -> bytes:
         raise WireError(400, "body_cut") from error
 
 
-class InputBody:
+class InputBody(BodySource):
     """A BodySource over `wsgi.input`, which the WSGI server has taken out of its framing."""
 
     def __init__(self, stream: IO[bytes], framing: int, limit: int | None, begun: bytes = b"") -> None:

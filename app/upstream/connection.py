@@ -15,6 +15,7 @@ from gevent.hub import get_hub
 
 from app.clock import NEVER
 from app.errors import UpstreamError, WireError
+from app.pipe import Pipe
 from app.stream import WRITE, PartlySent, Stream
 from app.upstream.address import Endpoint
 from app.wire.body import UPGRADED
@@ -124,6 +125,13 @@ class Connection:
         except OSError as error:
             raise self._error(error, sent=isinstance(error, PartlySent)) from error
 
+    def send_from(self, pipe: Pipe, held: int) -> None:
+        """As `send`, with what the pipe holds."""
+        try:
+            pipe.empty(self.stream, held)
+        except OSError as error:
+            raise self._error(error) from error
+
     def mark(self) -> None:
         """Begin to watch, for `untouched`, how much the server's kernel takes."""
         self._acknowledged = self.stream.acknowledged()
@@ -144,6 +152,16 @@ class Connection:
         if not data and self.timed_out:
             raise UpstreamError("timeout", 504)
         return data
+
+    def receive_into(self, pipe: Pipe, most: int) -> int:
+        """As `receive`, into a pipe: how many bytes came, 0 at the end of the stream."""
+        try:
+            held = pipe.fill(self.stream, most)
+        except OSError as error:
+            raise self._error(error) from error
+        if not held and self.timed_out:
+            raise UpstreamError("timeout", 504)
+        return held
 
     def receive_head(
         self, method: bytes, head_bytes: int, interim: Callable[[Response], None]

@@ -92,24 +92,29 @@ class Decoder(Protocol):
 
 
 class Sized:
-    """A body of a known number of bytes."""
+    """A body of a known number of bytes, of which `left` are still to come."""
 
-    __slots__ = ("_left", "done", "rest")
+    __slots__ = ("done", "left", "rest")
 
     def __init__(self, length: int) -> None:
-        self._left = length
+        self.left = length
         self.done = length == 0
         self.rest = b""
+
+    def skip(self, size: int) -> None:
+        """So many bytes have gone another way."""
+        self.left -= size
+        self.done = self.left == 0
 
     def feed(self, data: bytes) -> bytes:
         """See Decoder."""
         size = len(data)
-        if size < self._left:
-            self._left -= size
+        if size < self.left:
+            self.left -= size
             return data
         self.done = True
-        payload, self.rest = data[: self._left], data[self._left :]
-        self._left = 0
+        payload, self.rest = data[: self.left], data[self.left :]
+        self.left = 0
         return payload
 
     def end(self) -> bool:

@@ -10,7 +10,7 @@ from app.balance.server import Load, Server
 from app.clock import NEVER, Clock
 from app.config.model import Timeouts
 from app.errors import UpstreamError, WireError
-from app.proxy.exchange import Exchange
+from app.proxy.exchange import BodySource, Exchange
 from app.proxy.stats import VersionStats
 from app.wire.head import parse_request, parse_response
 from tests.proxy.peer import post
@@ -24,6 +24,7 @@ class Script:
         self.takes = takes
         self.deadline = NEVER
         self.stream = self
+        self.plain = True
         self.closed = False
 
     def send(self, _data: bytes) -> None:
@@ -56,7 +57,7 @@ class Pool:
         self.fate = "dropped"
 
 
-class Body:
+class Body(BodySource):
     """Pieces of a request body; the last may be an error."""
 
     def __init__(self, *pieces: bytes | Exception) -> None:
