@@ -63,8 +63,7 @@ def switch(lane: FastLane, exchange: Exchange, request: Request) -> None:
     lane.stream.write(response_head(exchange.response, request, True, exchange.cookie))
     lane.stream.on_idle_data = None
     early, lane.buffer = lane.buffer, b""
-    idle = gateway.snapshot.config.timeouts.tunnel_idle
-    lane.tunnel = Tunnel(lane.stream, connection.stream, idle, gateway.clock)
+    lane.tunnel = Tunnel(lane.stream, connection.stream, gateway)
     if not gateway.draining:
         lane.tunnel.run(exchange.payload, early)
     exchange.finish()

@@ -114,8 +114,7 @@ class ProxyApp:
         gateway, connection = self.gateway, exchange.connection
         connection.deadline = NEVER
         stream, early = downstream.switch()
-        idle = gateway.snapshot.config.timeouts.tunnel_idle
-        lane = SwitchedLane(Tunnel(stream, connection.stream, idle, gateway.clock))
+        lane = SwitchedLane(Tunnel(stream, connection.stream, gateway))
         gateway.lanes.add(lane)
         try:
             stream.write(response_head(exchange.response, request, True, exchange.cookie))
