@@ -87,6 +87,8 @@ class Downstream:
 class SocketStream(Stream):
     """A gevent socket, plain or TLS, as far as a Tunnel needs a Stream. The WSGI server closes it."""
 
+    plain = False
+
     __slots__ = ()
 
     def __init__(self, sock: Any) -> None:

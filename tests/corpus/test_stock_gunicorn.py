@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import pytest
 
 from tests.corpus.cases import Case, load
-from tests.support.gunicorn import stock_gunicorn
+from tests.support.gunicorn import Folded, folded, stock_gunicorn
 from tests.support.raw import OK, RecordingServer, exchange, request_end
 
 pytestmark = pytest.mark.end_to_end
@@ -49,44 +48,6 @@ EXCEPTIONS = LAXER | STRICTER | DIFFERENT
 
 LIMITS = {"head_bytes": 2048, "target_bytes": 256, "headers": 20, "body_bytes": 1000}
 _STATUS = re.compile(rb"(?:^|\r\n|ok|\n)HTTP/1\.[0-9] ([2-5][0-9]{2}) ")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]+)\r\n")
-_MADE_ID = re.compile(rb"[0-9a-f]{12}-[0-9a-f]+|\{id\}")
-
-# The gateway's word about the client is the same for every front; gunicorn meets expectations itself.
-_NOT_COMPARED = (b"x-forwarded-", b"forwarded", b"via", b"expect", b"{")
-
-
-class Folded(NamedTuple):
-    """A request as far as it survives the environ: names in any case, fields of one name in one."""
-
-    line: bytes
-    fields: dict[bytes, bytes]
-    body: bytes
-
-
-def folded(request: bytes) -> Folded:
-    head, _, body = request.partition(b"\r\n\r\n")
-    line, *rest = head.split(b"\r\n")
-    fields: dict[bytes, bytes] = {}
-    for field in rest:
-        name, _, value = field.partition(b":")
-        key = name.lower()
-        if key.startswith(_NOT_COMPARED):
-            continue
-        before = fields[key] + (b"; " if key == b"cookie" else b",") if key in fields else b""
-        fields[key] = (before + value.strip(b" \t")).rstrip()
-    if _MADE_ID.fullmatch(fields.get(b"x-request-id", b"")):
-        del fields[b"x-request-id"]
-    return Folded(line, fields, unchunked(body) if b"transfer-encoding" in fields else body)
-
-
-def unchunked(body: bytes) -> bytes:
-    payload, at = b"", 0
-    while line := _CHUNK.match(body, at):
-        size = int(line[1], 16)
-        payload += body[line.end() : line.end() + size]
-        at = line.end() + size + 2
-    return payload
 
 
 class Gunicorn:
