@@ -95,6 +95,7 @@ class SecureStream(Stream):
         """See Stream."""
         if self._fault is not None:
             raise self._fault
+        self._stream.ended()
         with suppress(BlockingIOError):
             self._ahead += self._decipher(self._stream._recv(READ_SIZE))
         return self._ended and not self._ahead

@@ -5,21 +5,30 @@ With --preload it would be imported before both.
 """
 
 import atexit
+import logging
 import os
 import signal
+import sys
 from types import FrameType
 
 from gevent import monkey
 
 from app.log import configure
 from app.server import Service
-from app.settings import Settings
+from app.settings import BadSetting, Settings
 
 if not monkey.is_module_patched("socket"):
     raise RuntimeError("app.wsgi runs in a gevent worker: gunicorn -k gevent, without --preload")
 
+# What a worker exits with to tell gunicorn's master that another one would fare no better.
+WORKER_BOOT_ERROR = 3
+
 configure()
-service = Service(Settings.from_environ(os.environ), worker=True)
+try:
+    service = Service(Settings.from_environ(os.environ), worker=True)
+except BadSetting as error:
+    logging.getLogger("app").error("%s", error)
+    sys.exit(WORKER_BOOT_ERROR)
 application = service.app
 service.start()
 atexit.register(service.stop)

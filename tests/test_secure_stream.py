@@ -286,7 +286,18 @@ def test_a_handshake_takes_over_who_listens_for_idle_data():
     client.close()
 
 
+def test_a_peer_that_goes_after_its_end_is_noticed(ends):
+    stream, client = ends
+    client.shutdown(socket.SHUT_WR)
+    wait_until(stream.ended, what="the end")
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    client.close()
+    wait_until(lambda: isinstance(outcome(stream.ended), OSError), what="the reset")
+
+
 def test_does_by_itself_whatever_a_stream_does():
     """What it inherited instead would go past TLS."""
     public = {name for name, _ in inspect.getmembers(Stream, inspect.isfunction) if not name.startswith("_")}
-    assert public <= vars(SecureStream).keys()
+    only_plain = {"fileno", "wait_readable", "wait_writable"}
+    assert public - vars(SecureStream).keys() == only_plain
+    assert not SecureStream.plain

@@ -17,16 +17,15 @@ def read_proxy_header(stream: Stream) -> tuple[Header, bytes]:
     """The header, and what came after it. Raises WireError when the connection begins with anything else."""
     data = b""
     while (header := parse(data)) is None:
-        data += _some(stream)
+        data += some(stream)
     return header, data[header.size :]
 
 
-def secure(stream: Stream, context: ssl.SSLContext, received: bytes, stats: Stats) -> SecureStream:
-    """Go over to TLS; `received` has been read from the stream already.
+def secure(stream: Stream, context: ssl.SSLContext, hello: bytes, stats: Stats) -> SecureStream:
+    """Go over to TLS; `hello` has been read from the stream already.
 
     Raises WireError for plain HTTP, OSError for any other failure of the handshake.
     """
-    hello = received or _some(stream)
     try:
         return accept(stream, context, hello)
     except OSError:
@@ -34,7 +33,8 @@ def secure(stream: Stream, context: ssl.SSLContext, received: bytes, stats: Stat
         raise
 
 
-def _some(stream: Stream) -> bytes:
+def some(stream: Stream) -> bytes:
+    """What comes next: at least a byte of it."""
     data = stream.read()
     if not data:
         raise ConnectionAbortedError("the client has left")

@@ -15,7 +15,7 @@ import gevent
 from app.clock import NEVER
 from app.config.model import Config
 from app.errors import SerinError, WireError
-from app.proxy.arrival import read_proxy_header, secure
+from app.proxy.arrival import read_proxy_header, secure, some
 from app.proxy.client_body import ClientBody
 from app.proxy.delivery import stream_body, switch
 from app.proxy.exchange import SMALL_BODY, Exchange
@@ -113,8 +113,9 @@ class FastLane:
             if header.source is not None:
                 self._introduce(header.source, header.secure or front.tls is not None)
         if front.tls is not None:
-            self.stream = secure(self.stream, front.tls.context, self.buffer, self.gateway.stats)
-            self.buffer = b""
+            hello, self.buffer = self.buffer or some(self.stream), b""
+            self.idle = False  # a drain lets who has begun a handshake send a request
+            self.stream = secure(self.stream, front.tls.context, hello, self.gateway.stats)
 
     def _serve(self) -> bool:
         """Serve one request; True: the connection is good for another."""

@@ -257,6 +257,26 @@ def test_a_drain_does_not_wait_for_connections_without_a_word(certificate):
         assert client.rest() == b""
 
 
+def test_a_drain_lets_a_handshake_under_way_become_a_request(certificate):
+    with RecordingServer() as server, Rig("fast_lane", server.url, tls=certificate) as rig:
+        sock, hello = rig.client().socket, Event()
+
+        class Slow(TlsSocket):
+            """Waits between its hello and what follows."""
+
+            def _flush(self) -> None:
+                super()._flush()
+                if not hello.is_set():
+                    hello.set()
+                    wait_until(
+                        lambda: any(not lane.idle for lane in rig.gateway.lanes), what="the hello taken"
+                    )
+                    rig.gateway.drain()
+
+        with Peer(Slow(sock, client_context())) as client:
+            assert client.send(GET).rest().endswith(b"\r\n\r\nok")
+
+
 def test_an_upload_cut_without_a_close_notify_is_not_taken_for_whole(certificate):
     """Not even when the body's length is not told: any attacker on the way can end a connection."""
     with RecordingServer() as server, Rig("fast_lane", server.url, tls=certificate) as rig:
