@@ -6,7 +6,7 @@
         crowd.wait_gone()
 
 None of them ever closes: those who are gone were sent away, and their connections are the server's to free.
-Slow is a byte every `pause` seconds for those who send, and 256 bytes for those who read.
+Slow is a byte every `pause` seconds for those who send, and 1 KiB for those who read.
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ from tests.support.processes import python, wait_until
 from tests.support.raw import Address
 from tests.support.reporter import Reporter
 
-SIP = 256
+SIP = 1024
 
 # So many connect at a time: a server's queue is no longer than that.
 CONNECTING = 200
+
+# Where they come from, so that a server's connections to them can be told from others.
+FROM = "127.0.0.2"
 
 STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3}) ")
 
@@ -135,6 +138,7 @@ class Venue:
         if kind.then is sip:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         with self.door:
+            connection.bind((FROM, 0))
             connection.connect(self.address)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.sendall((kind.first % self.path).encode())

@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tests.support.processes import answers, free_port, python, wait_until
@@ -44,13 +45,15 @@ class Origin(Reporter):
 
 
 class Transfers(Reporter):
-    """`count` transfers at once of `size` bytes each. `direction`: "upload" or "download".
+    """`count` transfers at once of `size` bytes each, to or from `path`. `direction`: "upload" or "download".
 
     `slow`: so many seconds a download's receiver is slow; an upload's is the server.
     """
 
-    def __init__(self, address: Address, direction: str, count: int, size: int, slow: float = 1.0) -> None:
-        arguments = (direction, str(address[1]), str(slow), str(count), str(size))
+    def __init__(
+        self, address: Address, direction: str, count: int, size: int, *, slow: float = 1.0, path: str = "/"
+    ) -> None:
+        arguments = (direction, f"{address[1]}{path}", str(slow), str(count), str(size))
         super().__init__(python("tests.support.transfers", *arguments))
         self._count = count
 
@@ -119,17 +122,22 @@ class Wire:
 
 
 def serve(connection: socket.socket, slow: float) -> None:
-    """One connection of the server."""
-    with connection:
-        wire = Wire(connection)
+    """One connection of the server, until the client leaves."""
+    wire = Wire(connection)
+    with connection, suppress(OSError):
         while head := wire.head():
-            if length := re.search(r"\r\ncontent-length: *(\d+)", head, re.IGNORECASE):
-                wire.sip(int(length[1]), slow)
-                wire.say(f"HTTP/1.1 200 OK\nContent-Length: 0\nX-Received: {length[1]}")
-            else:
-                size = int(re.findall(r"size=(\d+)", head)[0])
-                wire.say(f"HTTP/1.1 200 OK\nContent-Length: {size}")
-                wire.pour(size)
+            answer(wire, head, slow)
+
+
+def answer(wire: Wire, head: str, slow: float) -> None:
+    """One request of the server."""
+    if length := re.search(r"\r\ncontent-length: *(\d+)", head, re.IGNORECASE):
+        wire.sip(int(length[1]), slow)
+        wire.say(f"HTTP/1.1 200 OK\nContent-Length: 0\nX-Received: {length[1]}")
+    else:
+        size = int(re.findall(r"size=(\d+)", head)[0])
+        wire.say(f"HTTP/1.1 200 OK\nContent-Length: {size}")
+        wire.pour(size)
 
 
 def accept(listener: socket.socket, slow: float) -> None:
@@ -139,43 +147,44 @@ def accept(listener: socket.socket, slow: float) -> None:
         threading.Thread(target=serve, args=(connection, slow), daemon=True).start()
 
 
-def upload(wire: Wire, size: int, _slow: float) -> None:
+def upload(wire: Wire, path: str, size: int, _slow: float) -> None:
     """Raises AssertionError when the server did not receive all of it."""
-    wire.say(f"POST / HTTP/1.1\nHost: a\nContent-Length: {size}")
+    wire.say(f"POST {path} HTTP/1.1\nHost: a\nContent-Length: {size}")
     wire.pour(size)
-    answer = wire.head()
-    assert f"X-Received: {size}" in answer, answer
+    head = wire.head()
+    assert f"X-Received: {size}" in head, head
 
 
-def download(wire: Wire, size: int, slow: float) -> None:
+def download(wire: Wire, path: str, size: int, slow: float) -> None:
     """Raises AssertionError when it is refused, ConnectionError when it is cut."""
-    wire.say(f"GET /?size={size} HTTP/1.1\nHost: a")
-    answer = wire.head()
-    assert f"Content-Length: {size}" in answer, answer
+    wire.say(f"GET {path}?size={size} HTTP/1.1\nHost: a")
+    head = wire.head()
+    assert f"Content-Length: {size}" in head, head
     wire.sip(size, slow)
 
 
 DIRECTIONS = {"upload": upload, "download": download}
 
 
-def transfer(direction: str, port: int, size: int, slow: float, tally: Tally) -> None:
+def transfer(direction: str, target: str, size: int, slow: float, tally: Tally) -> None:
     """One transfer, and what became of it."""
+    port, _, path = target.partition("/")
     try:
-        with socket.create_connection(("127.0.0.1", port)) as connection:
-            DIRECTIONS[direction](Wire(connection), size, slow)
+        with socket.create_connection(("127.0.0.1", int(port))) as connection:
+            DIRECTIONS[direction](Wire(connection), f"/{path}", size, slow)
         tally.outcomes.append(size)
     except (OSError, AssertionError) as error:
         tally.outcomes.append(f"{type(error).__name__}: {error}")
 
 
-def main(role: str, port: str, slow: str, count: str = "0", size: str = "0") -> None:
-    """Serves or transfers until the input ends."""
+def main(role: str, target: str, slow: str, count: str = "0", size: str = "0") -> None:
+    """Serves on the port `target`, or transfers to or from the port and path `target`, until the input ends."""
     tally = Tally()
     if role == "serve":
-        listener = socket.create_server(("127.0.0.1", int(port)), backlog=128)
+        listener = socket.create_server(("127.0.0.1", int(target)), backlog=4096)
         threading.Thread(target=accept, args=(listener, float(slow)), daemon=True).start()
     for _ in range(int(count)):
-        arguments = (role, int(port), int(size), float(slow), tally)
+        arguments = (role, target, int(size), float(slow), tally)
         threading.Thread(target=transfer, args=arguments, daemon=True).start()
     for _line in sys.stdin.buffer:
         print(tally.as_json(), flush=True)
