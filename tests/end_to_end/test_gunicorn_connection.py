@@ -59,7 +59,7 @@ def front(
     cert, key = issue(folder)
     tls = request.param == "TLS"
     env = {"HTTP2": "on", "TLS_CERT": str(cert), "TLS_KEY": str(key)} if tls else {}
-    timeouts = {"tunnel_idle": "2s"}
+    timeouts = {"tunnel_idle": "1s"}
     with Upstream(behind) as server:
         process, port = stock_gunicorn(folder, server.url, env=env, timeouts=timeouts)
         with process:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,11 +13,10 @@ from typing import NamedTuple
 import pytest
 from gevent import socket
 from gevent import subprocess as gevent_subprocess
-from gevent.event import Event
 
 from tests.support.gunicorn import folded, stock_gunicorn
 from tests.support.http2 import Http2Client
-from tests.support.processes import Process, wait_until
+from tests.support.processes import Process
 from tests.support.raw import OK, RecordingServer
 from tests.support.tls import issue, write_authority
 
@@ -110,8 +108,8 @@ def test_a_client_that_does_not_shake_hands_is_no_news(front, hello):
     """That nothing is in the log is seen at the end."""
     with socket.create_connection(("127.0.0.1", front.port), timeout=10) as client:
         client.sendall(hello)
-        client.shutdown(socket.SHUT_WR)
-        with suppress(ConnectionError):
+        with suppress(OSError):
+            client.shutdown(socket.SHUT_WR)
             assert not client.recv(65536).startswith(b"HTTP/1.1 2")
     assert front.curl("--http2") == b"ok"
 
@@ -215,17 +213,10 @@ def test_is_refused(front, name):
 @pytest.mark.parametrize("fields", [[], [("content-length", "9000000")]], ids=["unsaid", "said"])
 def test_a_body_too_large_is_refused_and_the_connection_goes_on(front, fields):
     with front.client() as client:
-        stream = client.ask(fields, method="POST", body=b"")
-        sending = 0 if fields else len(LARGE) + len(BLOCK)
-        while sending > 0 and not client.answers[stream].ended:
-            room = min(client.http.local_flow_control_window(stream), 16384, sending)
-            if room > 0:
-                client.http.send_data(stream, b"x" * room)
-                client.flush()
-                sending -= room
-            else:
-                client.receive()
-        assert client.wait(stream)[0].status == 413
+        asked = (
+            client.ask(fields, method="POST", body=b"") if fields else client.upload(len(LARGE) + len(BLOCK))
+        )
+        assert client.wait(asked)[0].status == 413
         assert client.wait(client.ask())[0].body == b"ok"
 
 
@@ -264,39 +255,3 @@ def test_a_client_that_leaves_frees_its_server(front):
         client.ask(path="/large")
         client.receive()
     assert front.curl("--http2") == b"ok"
-
-
-def test_without_a_certificate_it_says_what_it_needs(tmp_path):
-    process, _ = stock_gunicorn(tmp_path, "http://127.0.0.1:9", env={"HTTP2": "on"})
-    process.start(wait=False)
-    wait_until(lambda: not process.running, what="its end")
-    assert "HTTP2=on needs TLS_CERT and TLS_KEY" in process.output()
-    assert "Traceback" not in process.output()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["TERM", "HUP"])
-def test_what_is_under_way_is_finished_when_a_worker_ends(tmp_path, number):
-    asked, ending = Event(), Event()
-
-    def answer(_request: bytes) -> bytes:
-        asked.set()
-        assert ending.wait(10)
-        return OK
-
-    cert, key = issue(tmp_path)
-    env = {"HTTP2": "on", "TLS_CERT": str(cert), "TLS_KEY": str(key)}
-    with RecordingServer(answer) as server:
-        process, port = stock_gunicorn(tmp_path, server.url, env=env)
-        with process, Http2Client(("127.0.0.1", port)) as client:
-            stream = client.ask()
-            assert asked.wait(10)
-            process.send(number)
-            wait_until(lambda: "Handling signal" in process.output(), what="the signal")
-            ending.set()
-            assert client.wait(stream)[0].body == b"ok"
-            if number == signal.SIGTERM:
-                wait_until(lambda: not process.running, 20, what="its end")
-            else:
-                with Http2Client(("127.0.0.1", port)) as later:
-                    assert later.wait(later.ask())[0].body == b"ok"
-        assert "Traceback" not in process.output()

@@ -75,6 +75,18 @@ class Http2Client:
             self.http.end_stream(stream)
         return self.flush() or stream
 
+    def upload(self, size: int) -> int:
+        """POST a body of so many bytes, or less if the answer ends before, and return the stream."""
+        stream = self.ask(method="POST", body=b"")
+        while size > 0 and not self.answers[stream].ended:
+            if room := min(self.http.local_flow_control_window(stream), 16384, size):
+                self.http.send_data(stream, b"x" * room)
+                self.flush()
+                size -= room
+            else:
+                self.receive()
+        return stream if self.answers[stream].ended else self.end(stream)
+
     def flush(self) -> None:
         """Send what the calls on `http` have left to send."""
         self._socket.sendall(self.http.data_to_send())
