@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import errno
 import hashlib
 import inspect
 from collections.abc import Callable, Iterator
@@ -112,6 +113,20 @@ def test_what_is_not_tls_is_an_error(ends):
     client.plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
     with pytest.raises(ssl.SSLError):
         stream.read()
+    told = outcome(lambda: client.recv(1))
+    assert isinstance(told, ssl.SSLError)
+    assert "ALERT" in told.reason
+
+
+def test_a_reader_never_waits_for_a_peer_that_does_not_read(ends):
+    """Whatever TLS has to reply goes with what is being written already."""
+    stream, client = ends
+    writing = gevent.spawn(outcome, lambda: stream.write(b"x" * 50_000_000))
+    wait_until(stream._sending.locked, what="the writer")
+    client.plain.sendall(b"this calls for an alert")
+    assert isinstance(gevent.spawn(outcome, stream.read).get(timeout=5), ssl.SSLError)
+    assert not writing.ready()
+    writing.kill()
 
 
 @pytest.mark.parametrize("end", [Stream.shut, Stream.stop_reading])
@@ -202,6 +217,31 @@ def received_from(client: TlsSocket) -> bytes:
     while block := client.recv(1 << 20):
         received += block
     return bytes(received)
+
+
+class Failing:
+    """A stream that is lost after some writes, between two records."""
+
+    def __init__(self, stream: Stream, writes: int) -> None:
+        self._stream = stream
+        self._writes = writes
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, data: bytes) -> None:
+        self._writes -= 1
+        if self._writes < 0:
+            raise BrokenPipeError(errno.EPIPE, "lost")
+        self._stream.write(data)
+
+
+def test_a_write_cut_between_two_records_is_no_clean_end_either(ends):
+    stream, client = ends
+    stream._stream = Failing(stream._stream, 2)
+    assert isinstance(outcome(lambda: stream.write(b"x" * (3 * RECORD))), PartlySent)
+    stream.close()
+    assert isinstance(outcome(lambda: received_from(client)), ssl.SSLEOFError)
 
 
 def test_a_write_that_fails_tells_whether_any_of_it_is_on_its_way(ends):

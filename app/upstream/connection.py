@@ -79,9 +79,8 @@ def open_socket(endpoint: Endpoint, timeout: float) -> _socket.socket:
 def _connect(sock: _socket.socket, address: tuple[str, int] | str) -> int:
     """Wait until connected. Returns 0, or the number of the error."""
     code = sock.connect_ex(address)
-    while (
-        code == errno.EAGAIN
-    ):  # a unix socket whose queue is full, connect(2): nothing says when it has room
+    # A unix socket whose queue is full (connect(2)): nothing tells when it has room.
+    while code == errno.EAGAIN:
         gevent.sleep(FULL_QUEUE_PAUSE)
         code = sock.connect_ex(address)
     if code == errno.EINPROGRESS:

@@ -31,9 +31,8 @@ class ServerTls:
     __slots__ = ("_context", "_last", "_name")
 
     def __init__(self, config: TlsConfig, host: str) -> None:
-        self._name = (config.name or host).removesuffix(
-            "."
-        )  # RFC 6066, 3: without the dot of an absolute name
+        # RFC 6066, 3: without the dot of an absolute name.
+        self._name = (config.name or host).removesuffix(".")
         self._context = _context(config.ca, signature(Path(config.ca)) if config.ca else None, config.verify)
         self._last: SecureStream | None = None
 

@@ -65,6 +65,8 @@ class SecureUpstream(Upstream):
         self.context = context or server_context()
         self.names: list[str | None] = []
         self.resumed: list[bool] = []
+        self.protocols: list[str | None] = []
+        self.context.set_alpn_protocols(["h2", "http/1.1"])
         self.context.sni_callback = lambda _sock, name, _context: self.names.append(name)
 
     @property
@@ -82,6 +84,7 @@ class SecureUpstream(Upstream):
             self.connections += 1
             return
         self.resumed.append(secure.session_reused)
+        self.protocols.append(secure.selected_alpn_protocol())
         super()._handle(secure, peer)
         with closing(secure), suppress(OSError, ValueError):  # it may have ended by now
             secure.unwrap().close()
@@ -401,14 +404,16 @@ def test_asks_a_server_over_tls(front, ca):
             assert client.exactly(2) == b"ok"
     assert server.connections == 1
     assert server.names == [None]  # an address is not told
+    assert server.protocols == ["http/1.1"]
 
 
 def trusting(url: str, ca: str | None, **tls: object) -> ServerConfig:
     return ServerConfig(url, tls=TlsConfig(ca=ca, **tls))
 
 
-def test_tells_the_server_the_name_it_asks_for(ca):
-    with SecureUpstream(answering()) as server, Rig("fast_lane", trusting(server.at("localhost"), ca)) as rig:
+@pytest.mark.parametrize("host", ["localhost", "localhost."])
+def test_tells_the_server_the_name_it_asks_for(ca, host):
+    with SecureUpstream(answering()) as server, Rig("fast_lane", trusting(server.at(host), ca)) as rig:
         assert exchange(rig.address, LAST_GET).endswith(b"ok")
     assert server.names == ["localhost"]
 
@@ -579,6 +584,16 @@ def test_a_server_without_tls_is_a_502(front, ca):
         url = server.url.replace("http:", "https:")
         with Rig(front, trusting(url, ca)) as rig:
             assert error_of(exchange(rig.address, LAST_GET)) == (b"502", b"tls")
+
+
+@pytest.mark.filterwarnings("ignore:.*TLSv1_1 is deprecated:DeprecationWarning")
+def test_a_server_of_an_old_version_is_a_502(ca):
+    context = server_context()
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with SecureUpstream(answering(), context) as server, Rig("fast_lane", trusting(server.url, ca)) as rig:
+        assert error_of(exchange(rig.address, LAST_GET)) == (b"502", b"tls")
 
 
 def test_a_server_that_leaves_during_the_handshake_is_a_502(ca):
