@@ -91,12 +91,13 @@ class Fleet:
 
     def _renew(self, url: str, tls: ServerTls | None) -> None:
         """Have a pool with these settings: the present one if it has them, else a new one in its place."""
-        load = self.loads.setdefault(url, Load())
-        former: Pool | None = load.pool
+        load = self.loads.get(url)
+        former: Pool | None = load.pool if load else None
         if former is not None and (tls.same_as(former.tls) if tls else former.tls is None):
             return
-        load.pool = self._make_pool(Address.parse(url), self._clock, tls=tls)
-        _resolve(load.pool)
+        pool = self._make_pool(Address.parse(url), self._clock, tls=tls)
+        _resolve(pool)  # waits: until then requests go on with what there is
+        self.loads.setdefault(url, Load()).pool = pool
         if former is not None:
             former.close()
 

@@ -55,14 +55,16 @@ def serial(stack: SecureStack) -> str:
             return response.raw.connection.sock.getpeercert()["serialNumber"]
 
 
+# gunicorn's master ends with 3; but with 1 when a second worker fails while it is about it.
+BOOT_ERROR = {3, 1}
 COMMANDS = {"fast_lane": FRONTS["fast_lane"], "worker": [*FRONTS["worker"], "--bind", "127.0.0.1:0"]}
 
 
-@pytest.mark.parametrize(("front", "code"), [("fast_lane", 2), ("worker", 3)])
-def test_a_certificate_that_cannot_be_used_ends_it_with_a_sentence(tmp_path, front, code):
+@pytest.mark.parametrize(("front", "codes"), [("fast_lane", {2}), ("worker", BOOT_ERROR)])
+def test_a_certificate_that_cannot_be_used_ends_it_with_a_sentence(tmp_path, front, codes):
     cert, _ = issue(tmp_path)
     env = {"TLS_CERT": str(cert), "TLS_KEY": str(tmp_path / "none.pem"), "PORT": "0", "ADMIN_PORT": "0"}
-    said = ended(Process(COMMANDS[front], tmp_path / "log", env=env), code)
+    said = ended(Process(COMMANDS[front], tmp_path / "log", env=env), codes)
     assert f"TLS_KEY: cannot read {tmp_path}/none.pem: No such file or directory" in said
     assert "Traceback" not in said
 
@@ -70,16 +72,16 @@ def test_a_certificate_that_cannot_be_used_ends_it_with_a_sentence(tmp_path, fro
 def test_the_worker_says_that_it_does_not_take_gunicorns_certificate(tmp_path):
     cert, key = issue(tmp_path)
     command = [*COMMANDS["worker"], "--certfile", str(cert), "--keyfile", str(key)]
-    said = ended(Process(command, tmp_path / "log", env={"ADMIN_PORT": "0"}), 3)
+    said = ended(Process(command, tmp_path / "log", env={"ADMIN_PORT": "0"}), BOOT_ERROR)
     assert "set TLS_CERT and TLS_KEY" in said
 
 
-def ended(process: Process, code: int) -> str:
+def ended(process: Process, codes: set[int]) -> str:
     """What it said before it ended so, by itself."""
     process.start()
     try:
         wait_until(lambda: not process.running, what="the end")
-        assert process.terminate() == code
+        assert process.terminate() in codes
         return process.output()
     finally:
         process.stop()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import pytest
 import trustme
 
-from app.config.model import ServerConfig, VersionConfig
+from app.clock import Clock
+from app.config.model import Config, ServerConfig, VersionConfig
 from app.errors import InvalidConfig
+from app.proxy.fleet import Fleet
+from app.upstream.pool import Pool
 from tests.proxy.peer import LAST_GET
 from tests.proxy.rig import Rig
 from tests.proxy.secure_peer import SecureUpstream, answering, trusting
@@ -34,6 +38,23 @@ def apply(rig: Rig, *servers: ServerConfig):
     rig.gateway.snapshot = rig.fleet.snapshot(config, rig.gateway.snapshot)
     rig.fleet.retire(config)
     return rig.gateway.snapshot.balancer.servers[0]
+
+
+def test_the_old_connections_serve_until_the_name_is_looked_up_again(ca):
+    """Requests do not wait while a config is made ready, so there must be a pool for them at any time."""
+    seen: list[bool] = []
+
+    class Watched(Pool):
+        def resolve(self) -> None:
+            present = fleet.loads.get(url)
+            seen.append(present is not None and present.pool is not self)
+            super().resolve()
+
+    url = "https://127.0.0.1:1"
+    fleet = Fleet(Clock(), random.Random(1), Watched)
+    for verify in (True, False):
+        fleet.snapshot(Config(VersionConfig((trusting(url, ca, verify=verify),))), None)
+    assert seen == [False, True]
 
 
 def test_a_connection_of_old_settings_that_was_lent_is_not_kept(ca):
