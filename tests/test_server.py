@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from gevent import socket
 
 from app.server import UNSENT
-from tests.proxy.peer import GET
+from tests.proxy.peer import GET, Peer, Upstream
 from tests.proxy.rig import Rig
+from tests.support.processes import wait_until
 from tests.support.raw import RecordingServer
 
 
@@ -15,3 +17,25 @@ def test_the_kernel_takes_little_of_an_answer_that_nobody_reads():
         client.send(GET).read_until(b"ok")
         (lane,) = rig.gateway.lanes
         assert lane.stream._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == UNSENT
+
+
+def test_a_client_who_takes_too_little_is_reset():
+    """A clean close would leave what it was sent with the kernel, for as long as it likes."""
+
+    def serve(peer: Peer) -> None:
+        peer.head()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n" + bytes(10_000_000))
+
+    limits = {"client_head": 0.2, "body_rate": 1_000_000.0}
+    with (
+        Upstream(serve) as server,
+        Rig("fast_lane", server.url, timeouts=limits) as rig,
+        socket.socket() as sock,
+    ):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect(rig.address)
+        client = Peer(sock).send(GET)
+        wait_until(lambda: rig.gateway.lanes, what="its arrival")
+        wait_until(lambda: not rig.gateway.lanes, what="its end")
+        with pytest.raises(ConnectionResetError):
+            client.rest()

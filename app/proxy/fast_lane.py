@@ -82,6 +82,8 @@ class FastLane:
         try:
             self._serve_all()
         except OSError:
+            if self.expired:
+                self.stream.abort()  # a clean close would leave the kernel with what the client does not read
             return  # the client has gone: nobody is left to be told
         except Exception:
             log.exception("a request could not be served")
