@@ -82,7 +82,7 @@ class FastLane:
         try:
             self._serve_all()
         except OSError:
-            if self.expired:
+            if self.expired and self._request is not None:
                 self.stream.abort()  # a clean close would leave the kernel with what the client does not read
             return  # the client has gone: nobody is left to be told
         except Exception:
