@@ -16,6 +16,9 @@ import gevent
 PERIOD = 0.25
 NEVER = float("inf")
 
+# So many limits are enforced before others have their turn: a thousand at once would make everybody wait.
+AT_ONCE = 8
+
 log = logging.getLogger(__name__)
 
 
@@ -59,8 +62,15 @@ class Clock:
         while True:
             gevent.sleep(PERIOD)
             before, self.now = self.now, monotonic()
-            for thing in [thing for thing in self._limited if thing.deadline < before]:
+            self._sweep(before)
+
+    def _sweep(self, before: float) -> None:
+        late = [thing for thing in self._limited if thing.deadline < before]
+        for number, thing in enumerate(late, 1):
+            if thing.deadline < before and thing in self._limited:  # still so: others had their turn meanwhile
                 self._expire(thing)
+            if number % AT_ONCE == 0:
+                gevent.sleep(0)
 
     def _expire(self, thing: Limited) -> None:
         thing.deadline = NEVER

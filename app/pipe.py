@@ -45,10 +45,9 @@ class Pipe:
             with suppress(BlockingIOError):
                 return os.splice(source.fileno(), self._in, min(most, SIZE), flags=os.SPLICE_F_NONBLOCK)
 
-    def empty(self, sink: Stream, held: int) -> None:
-        """Send the `held` bytes that are in the pipe; waits while the peer does not take them."""
-        while held:
-            try:
-                held -= os.splice(self._out, sink.fileno(), held, flags=os.SPLICE_F_NONBLOCK)
-            except BlockingIOError:
-                sink.wait_writable()
+    def pour(self, sink: Stream, held: int) -> int:
+        """Send of the `held` bytes in the pipe what the peer takes, once it takes any; how many that were."""
+        while True:
+            with suppress(BlockingIOError):
+                return os.splice(self._out, sink.fileno(), held, flags=os.SPLICE_F_NONBLOCK)
+            sink.wait_writable()

@@ -48,6 +48,9 @@ class Front(WSGIServer):
 
     handler_class = FastLane  # type: ignore[assignment]  # any callable that gives a handle() will do
 
+    # Connections accepted before those that are there have their turn; gevent would take a hundred.
+    max_accept = 8
+
     def __init__(
         self,
         listener: Any,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from time import monotonic
 
+import gevent
 import pytest
 
-from app.clock import NEVER, Clock
+from app.clock import AT_ONCE, NEVER, Clock
 from tests.support.processes import wait_until
 
 
@@ -60,3 +61,25 @@ def test_one_that_fails_is_logged_and_does_not_stop_the_others(clock, caplog):
         clock.watch(thing)
     wait_until(lambda: all(thing.expired_at for thing in things), what="all limits")
     assert len([record for record in caplog.records if record.exc_info]) == 2
+
+
+def test_others_have_their_turn_while_many_limits_pass(clock):
+    """Here one takes it to forget a thing, and to give another more time."""
+    spared: list[Thing] = []
+
+    def take_turn() -> None:
+        spared.extend([thing for thing in things if not thing.expired_at][:2])
+        clock.forget(spared[0])
+        spared[1].deadline = NEVER
+
+    class Spawning(Thing):
+        def expire(self) -> None:
+            if not any(thing.expired_at for thing in things):
+                gevent.spawn(take_turn)
+            super().expire()
+
+    things = [Spawning(clock.now) for _ in range(AT_ONCE * 3)]
+    for thing in things:
+        clock.watch(thing)
+    wait_until(lambda: sum(bool(thing.expired_at) for thing in things) == len(things) - 2, what="the rest")
+    assert [thing.expired_at for thing in spared] == [[], []]

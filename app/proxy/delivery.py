@@ -11,6 +11,7 @@ from app.clock import NEVER
 from app.pipe import WORTH_A_PIPE, Pipe
 from app.proxy.exchange import Exchange
 from app.proxy.tunnel import Tunnel
+from app.stream import READ_SIZE
 from app.wire.body import LAST_CHUNK, chunk
 from app.wire.forward import response_head
 from app.wire.head import Request
@@ -44,8 +45,9 @@ def _splice_rest(lane: FastLane, exchange: Exchange) -> None:
     with Pipe() as pipe:
         while not exchange.complete:
             held = exchange.read_into(pipe)
-            _limit(lane, held)
-            pipe.empty(lane.stream, held)
+            while held:
+                _limit(lane, READ_SIZE)
+                held -= pipe.pour(lane.stream, held)
             lane.deadline = NEVER
 
 

@@ -151,9 +151,10 @@ class Exchange:
             while source.left:
                 connection.deadline = self._ends
                 held = source.read_into(pipe)
-                self._limit(connection, self._timeouts.head)
-                connection.send_from(pipe, held)
-                self._passed += 1
+                while held:
+                    self._limit(connection, self._timeouts.head)
+                    held -= connection.send_from(pipe, held)
+                    self._passed += 1
 
     def _from_client(self, connection: Connection, source: BodySource) -> bytes:
         """The server's time does not run while the client's body is awaited."""

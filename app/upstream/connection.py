@@ -124,10 +124,10 @@ class Connection:
         except OSError as error:
             raise self._error(error, sent=isinstance(error, PartlySent)) from error
 
-    def send_from(self, pipe: Pipe, held: int) -> None:
-        """As `send`, with what the pipe holds."""
+    def send_from(self, pipe: Pipe, held: int) -> int:
+        """Send what the server takes of the pipe's `held` bytes: how many. Raises UpstreamError."""
         try:
-            pipe.empty(self.stream, held)
+            return pipe.pour(self.stream, held)
         except OSError as error:
             raise self._error(error) from error
 
