@@ -2,7 +2,7 @@
 
 Whatever may take too long carries a `deadline` and is swept a few times a second; setting a limit is then
 one addition and one store, however many requests a second are under way. A limit is never early, and at
-most two periods late.
+most two periods late; more only where thousands pass at once.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import gevent
 PERIOD = 0.25
 NEVER = float("inf")
 
-# So many limits are enforced before others have their turn: a thousand at once would make everybody wait.
-AT_ONCE = 8
+# So many limits are enforced, and so many seconds others have their turn: what a thousand clients at once have us
+# do when their time is up would make everybody else wait.
+AT_ONCE, TURN = 16, 0.002
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +68,12 @@ class Clock:
     def _sweep(self, before: float) -> None:
         late = [thing for thing in self._limited if thing.deadline < before]
         for number, thing in enumerate(late, 1):
-            if thing.deadline < before and thing in self._limited:  # still so: others had their turn meanwhile
+            if (
+                thing.deadline < before and thing in self._limited
+            ):  # still so: others had their turn meanwhile
                 self._expire(thing)
             if number % AT_ONCE == 0:
-                gevent.sleep(0)
+                gevent.sleep(TURN)
 
     def _expire(self, thing: Limited) -> None:
         thing.deadline = NEVER
