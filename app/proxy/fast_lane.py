@@ -26,6 +26,7 @@ from app.stream import Stream
 from app.wire.body import UPGRADED
 from app.wire.forward import error_response, interim_head, provenance, response_head
 from app.wire.head import Request, Response, parse_request
+from app.wire.repeated import FieldLines
 
 # A refused client may go on sending for so many seconds and bytes before the connection closes on it.
 LINGER = (2.0, 16 * 1024 * 1024)
@@ -41,7 +42,9 @@ class FastLane:
 
     __slots__ = (
         "_client",
+        "_config",
         "_front",
+        "_known",
         "_lookout",
         "_request",
         "buffer",
@@ -67,6 +70,8 @@ class FastLane:
         self._front = server
         self._introduce(host, server.tls is not None)
         self._request: Request | None = None
+        self._config: Config | None = None
+        self._known: FieldLines | None = None
         self._lookout: gevent.Greenlet[..., None] | None = None
         self.tunnel: Tunnel | None = None
 
@@ -165,12 +170,19 @@ class FastLane:
         self.buffer = data[request.size :]
         return request
 
-    @staticmethod
-    def _parse(data: bytes, config: Config) -> Request | None:
+    def _parse(self, data: bytes, config: Config) -> Request | None:
+        if self._known is not None and self._config is config:
+            request = self._known.again(data)
+            if request is not None:
+                return request
         limits = config.limits
-        return parse_request(
+        request = parse_request(
             data, limits.head_bytes, limits.target_bytes, limits.headers, config.underscored_headers
         )
+        if request is not None:
+            self._config = config
+            self._known = FieldLines.of(request, data, limits.head_bytes, limits.target_bytes)
+        return request
 
     def _read_rest_of_head(self, data: bytes) -> tuple[Request, bytes]:
         config = self.gateway.snapshot.config

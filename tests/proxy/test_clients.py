@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 
 import gevent
 import pytest
@@ -202,3 +203,13 @@ def test_counts_what_it_refuses(server):
         exchange(rig.address, b"this is no HTTP\r\n", half_close=True)
         exchange(rig.address, LAST_GET)
     assert rig.stats.refused == {"bad_request_line": 1}
+
+
+def test_a_rule_that_changes_holds_for_field_lines_that_come_again():
+    request = GET[:-2] + b"X_A: 1\r\n\r\n"
+    with RecordingServer() as server, Rig("fast_lane", server.url) as rig, rig.client() as client:
+        for _ in range(3):
+            assert client.send(request).read_until(b"ok").startswith(b"HTTP/1.1 200 ")
+        strict = replace(rig.config, underscored_headers="refuse")
+        rig.gateway.snapshot = rig.fleet.snapshot(strict, rig.gateway.snapshot)
+        assert client.send(request).head().startswith(b"HTTP/1.1 400 ")
