@@ -8,15 +8,22 @@ from __future__ import annotations
 import random
 from bisect import bisect
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from heapq import heapify, heapreplace
-from itertools import accumulate
-from math import inf, lcm
+from itertools import accumulate, chain, cycle, repeat
+from math import gcd, inf, lcm
 from typing import NoReturn, Protocol
 
 from app.balance.server import Server
 from app.balance.sticky import Rendezvous
 from app.errors import BalanceError
+
+# So many turns are looked at in search of an idle server, before all servers are compared.
+_LOOKS = 4
+
+# More visitors than may be connected at the default limit; each takes about 200 bytes.
+REMEMBERED = 2**14
 
 
 class Balance(Protocol):
@@ -62,40 +69,47 @@ def _next(start: int, due: int, period: int) -> int:
     return due - (due - start) // period * period
 
 
+def _turns(servers: Sequence[Server], rng: random.Random) -> Iterator[Server]:
+    """One full cycle: the earliest deadline first, and on a heap, so that a turn takes O(log n)."""
+    turns = enumerate(zip(servers, _timetable(servers, rng), strict=True))
+    heap = [(deadline, index, period, server) for index, (server, (deadline, period)) in turns]
+    heapify(heap)
+    weights = [server.weight for server in servers]
+    for _ in range(sum(weights) // gcd(*weights)):
+        deadline, index, period, server = heap[0]
+        heapreplace(heap, (deadline + period, index, period, server))
+        yield server
+
+
 class RoundRobin:
     """In turn by weight: in each full cycle a server comes exactly `weight` times, evenly interleaved.
 
-    Earliest deadline first; a pick is one step on a heap, O(log n).
+    The first cycle is worked out turn by turn; from then on it repeats itself, O(1).
     """
 
-    __slots__ = ("_heap",)
+    __slots__ = ("pick",)
 
     def __init__(self, servers: Sequence[Server], rng: random.Random) -> None:
-        turns = enumerate(zip(servers, _timetable(servers, rng), strict=True))
-        self._heap = [(deadline, index, period, server) for index, (server, (deadline, period)) in turns]
-        heapify(self._heap)
-
-    def pick(self) -> Server:
-        heap = self._heap
-        deadline, index, period, server = heap[0]
-        heapreplace(heap, (deadline + period, index, period, server))
-        return server
+        self.pick: Callable[[], Server] = cycle(_turns(servers, rng)).__next__
 
 
 class Random:
-    """By chance: each pick is a server with the probability of its share of the weights."""
+    """By chance: each pick is a server with the probability of its share of the weights.
 
-    __slots__ = ("_ends", "_last", "_random", "_servers", "_total")
+    A draw from as many tickets as the weights make, O(1).
+    """
+
+    __slots__ = ("_count", "_random", "_tickets")
 
     def __init__(self, servers: Sequence[Server], rng: random.Random) -> None:
-        self._servers = servers
-        self._ends = list(accumulate(server.weight for server in servers))
-        self._total = self._ends[-1]
-        self._last = len(servers) - 1
+        unit = gcd(*(server.weight for server in servers))
+        tickets = (repeat(server, server.weight // unit) for server in servers)
+        self._tickets = list(chain.from_iterable(tickets))
+        self._count = len(self._tickets)
         self._random = rng.random
 
     def pick(self) -> Server:
-        return self._servers[bisect(self._ends, self._random() * self._total, 0, self._last)]
+        return self._tickets[int(self._random() * self._count)]
 
 
 class _Turn:
@@ -109,16 +123,29 @@ class _Turn:
 
 
 class LeastConnections:
-    """The least busy by in_flight / weight; equally busy ones in turn, by weight. O(n)."""
+    """The least busy by in_flight / weight; equally busy ones in turn, by weight.
 
-    __slots__ = ("_clock", "_turns")
+    Nobody is less busy than who is idle, so the first idle one in turn will do: O(1) while there are more
+    servers than exchanges under way. Only when the next in turn are all busy, all are compared: O(n).
+    """
+
+    __slots__ = ("_clock", "_looks", "_next", "_turns")
 
     def __init__(self, servers: Sequence[Server], rng: random.Random) -> None:
         table = _timetable(servers, rng)
         self._turns = [_Turn(server, *times) for server, times in zip(servers, table, strict=True)]
         self._clock = 0
+        self._next = RoundRobin(servers, rng).pick
+        self._looks = range(min(_LOOKS, len(servers)))
 
     def pick(self) -> Server:
+        for _ in self._looks:
+            server = self._next()
+            if not server.load.in_flight:
+                return server
+        return self._least_busy()
+
+    def _least_busy(self) -> Server:
         best, least = self._turns[0], inf
         for turn in self._turns:
             busy = turn.load.in_flight / turn.weight
@@ -144,8 +171,8 @@ def _refuse(*_: object) -> NoReturn:
 class Group:
     """Servers and the state of their rotation; falsy when there is none.
 
-    `pick()` gives the next server by `balance`; `place(digest)` the server of the visitor with this digest.
-    Both raise BalanceError when there is none.
+    `pick()` gives the next server by `balance`; `place(digest)` the server of the visitor with this digest,
+    in O(1) for those who were here lately. Both raise BalanceError when there is none.
     """
 
     __slots__ = ("balance", "pick", "place", "servers")
@@ -157,7 +184,8 @@ class Group:
         self.servers = servers
         self.balance = balance
         if servers:
-            self.pick, self.place = BALANCES[balance](servers, rng).pick, Rendezvous(servers).place
+            self.pick = BALANCES[balance](servers, rng).pick
+            self.place = lru_cache(REMEMBERED)(Rendezvous(servers).place)
         else:
             self.pick = self.place = _refuse
 

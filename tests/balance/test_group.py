@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from fractions import Fraction
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.balance.group import BALANCES, Group, LeastConnections, Random, RoundRobin
+from app.balance.group import BALANCES, REMEMBERED, Group, LeastConnections, Random, RoundRobin
+from app.balance.sticky import Rendezvous
 from app.errors import BalanceError
 from tests.balance.helpers import RARE, Drawn, chi_square, count, servers
 
@@ -69,7 +71,7 @@ def test_a_thousand_servers_of_any_weight_keep_their_shares() -> None:
     assert Counter(picks) == dict(enumerate(weights))
 
 
-@pytest.mark.parametrize("weights", [(1, 1), (1, 3), (1, 2, 3, 4), (100, 1)])
+@pytest.mark.parametrize("weights", [(1, 1), (1, 3), (1, 2, 3, 4), (100, 1), (4, 6, 2)])
 def test_chance_respects_the_weights(weights: tuple[int, ...]) -> None:
     fleet = servers(*weights)
     seen = count(Random(fleet, random.Random(1)).pick, 20_000)
@@ -111,6 +113,30 @@ def test_exchanges_that_stay_open_fill_servers_by_weight(weights: list[int], see
     assert seen == {w: rounds * w * weights.count(w) for w in weights}
 
 
+@given(st.lists(st.tuples(st.integers(1, 8), st.integers(0, 9)), min_size=1, max_size=20), SEEDS)
+@settings(deadline=None)
+def test_nobody_is_less_busy_than_the_one_chosen(loads: list[tuple[int, int]], seed: int) -> None:
+    fleet = servers(*(weight for weight, _ in loads))
+    for server, (_, in_flight) in zip(fleet, loads, strict=True):
+        server.load.in_flight = in_flight
+    balance = LeastConnections(fleet, random.Random(seed))
+    for _ in range(30):
+        least = min(Fraction(server.load.in_flight, server.weight) for server in fleet)
+        server = balance.pick()
+        assert Fraction(server.load.in_flight, server.weight) == least
+        server.load.in_flight += 1
+
+
+@pytest.mark.parametrize("idle", [(0, 1), (0, 5), (3, 9), (0, 1, 2), (0, 4, 5, 9)])
+def test_idle_servers_among_busy_ones_share_evenly(idle: tuple[int, ...]) -> None:
+    fleet = servers(*(1,) * 10)
+    for number, server in enumerate(fleet):
+        server.load.in_flight = number not in idle
+    seen = count(LeastConnections(fleet, random.Random(1)).pick, 120)
+    assert set(seen) == {fleet[number] for number in idle}
+    assert max(seen.values()) - min(seen.values()) <= 2
+
+
 def test_a_server_that_was_busy_long_does_not_win_every_tie_afterwards() -> None:
     busy, other = fleet = servers(1, 1)
     balance = LeastConnections(fleet, random.Random(1))
@@ -119,6 +145,22 @@ def test_a_server_that_was_busy_long_does_not_win_every_tie_afterwards() -> None
     busy.load.in_flight = 0
     seen = count(balance.pick, 10)
     assert abs(seen[busy] - seen[other]) <= 2
+
+
+@pytest.mark.parametrize("balance", BALANCES)
+def test_every_server_is_reached(balance: str) -> None:
+    fleet = servers(*(1 + n % 3 for n in range(300)))
+    group, rng = Group(fleet, balance, random.Random(1)), random.Random(2)
+    assert set(count(group.pick, 10_000)) == set(fleet)
+    assert set(count(lambda: group.place(rng.getrandbits(128)), 10_000)) == set(fleet)
+
+
+def test_who_is_remembered_is_placed_as_before_and_so_is_who_is_forgotten() -> None:
+    fleet, rng = servers(1, 2, 3), random.Random(1)
+    group, place = Group(fleet, "round_robin", rng), Rendezvous(fleet).place
+    visitors = [rng.getrandbits(128) for _ in range(REMEMBERED + 1000)]
+    visits = [*visitors, *visitors[-1000:], *visitors[:1000]]
+    assert [group.place(each) for each in visits] == [place(each) for each in visits]
 
 
 @pytest.mark.parametrize("balance", BALANCES)
