@@ -7,15 +7,15 @@ kernel's accounting just before and just after the load, and divided by the requ
 from __future__ import annotations
 
 import http.client
+import json
 import os
-import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
-UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+SCRIPT = Path(__file__).parent / "load.lua"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +26,26 @@ class Sample:
     rate: float
     p50_ms: float
     p99_ms: float
+    p999_ms: float
     errors: int
     rss_mb: float
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What wrk is told: seconds, connections, the core it may use."""
+    """What wrk is told: seconds, connections, the core it may use, and what to ask for.
+
+    `post`: bytes to POST, 0 for a GET. `close`: a new connection for each request. `cookies`: of visitors
+    who come in turn.
+    """
 
     seconds: int
     connections: int
     core: int
+    path: str = "/"
+    post: int = 0
+    close: bool = False
+    cookies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +53,10 @@ class Report:
     """What wrk says; `errors` as in Sample."""
 
     requests: int
-    rate: float
+    seconds: float
     p50_ms: float
     p99_ms: float
+    p999_ms: float
     errors: int
 
 
@@ -57,48 +67,55 @@ def measure(pid: int, port: int, load: Load) -> Sample:
     cost = cpu_seconds(pid) - before
     return Sample(
         cpu_us=cost * 1e6 / max(report.requests, 1),
-        rate=report.rate,
+        rate=report.requests / report.seconds,
         p50_ms=report.p50_ms,
         p99_ms=report.p99_ms,
+        p999_ms=report.p999_ms,
         errors=report.errors,
         rss_mb=resident_bytes(pid) / 1e6,
     )
 
 
 def read_report(text: str) -> Report:
-    """wrk's report as values. Raises ValueError when it is none."""
-    return Report(
-        requests=int(_find(r"(\d+) requests in", text)),
-        rate=float(_find(r"Requests/sec:\s+([\d.]+)", text)),
-        p50_ms=_milliseconds(_find(r"\n +50%\s+(\S+)", text)),
-        p99_ms=_milliseconds(_find(r"\n +99%\s+(\S+)", text)),
-        errors=_errors(text),
-    )
+    """The line that load.lua ends with, as values. Raises ValueError when there is none."""
+    lines = text.splitlines() or [""]
+    if not lines[-1].startswith("{"):
+        raise ValueError(f"wrk made no report: {text}")
+    return Report(**json.loads(lines[-1]))
 
 
 def wrk(port: int, load: Load) -> str:
-    """wrk's report on small GETs over kept-alive connections."""
-    command = ["taskset", "--cpu-list", str(load.core), "wrk", "--threads", "1", "--latency"]
+    """What wrk prints. Raises CalledProcessError when it cannot connect."""
+    command = ["taskset", "--cpu-list", str(load.core), "wrk", "--threads", "1", "--timeout", "10s"]
     command += ["--connections", str(load.connections), "--duration", f"{load.seconds}s"]
-    return subprocess.run(
-        [*command, f"http://127.0.0.1:{port}/"], capture_output=True, text=True, check=True
-    ).stdout
+    command += ["--script", str(SCRIPT), *(("--header", "Connection: close") if load.close else ())]
+    command += [f"http://127.0.0.1:{port}{load.path}", "--", str(load.post), *load.cookies]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def canary_share(port: int, requests: int = 400) -> float:
-    """The canary's share of some requests over one connection. Raises OSError, HTTPException."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        versions = [_version(connection) for _ in range(requests)]
-    finally:
-        connection.close()
+    """The canary's share of some requests, each of a new visitor. Raises OSError, HTTPException."""
+    versions = [visit(port)[0] for _ in range(requests)]
     return versions.count("canary") / requests
 
 
-def _version(connection: http.client.HTTPConnection) -> str:
-    connection.request("GET", "/")
-    answer = connection.getresponse()
-    return answer.read().decode().strip()
+def visitors(port: int, count: int = 64) -> tuple[str, ...]:
+    """The cookies that so many new visitors are given. Raises OSError, HTTPException."""
+    return tuple(visit(port)[1] for _ in range(count))
+
+
+def visit(port: int, cookie: str = "") -> tuple[str, str]:
+    """The version that answers, and the cookie it gives; over a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request(
+            "GET", "/", headers={"Connection": "close"} | ({"Cookie": cookie} if cookie else {})
+        )
+        answer = connection.getresponse()
+        given = answer.getheader("Set-Cookie", "").partition(";")[0]
+        return answer.read().decode().strip(), given
+    finally:
+        connection.close()
 
 
 def family(pid: int) -> list[int]:
@@ -119,23 +136,3 @@ def cpu_seconds(pid: int) -> float:
 def resident_bytes(pid: int) -> int:
     """Resident memory of the family; pages that its members share count for each."""
     return sum(int(Path(f"/proc/{member}/statm").read_text().split()[1]) * PAGE for member in family(pid))
-
-
-def _errors(text: str) -> int:
-    """Socket errors and answers other than 2xx and 3xx, both of which wrk reports only when there are any."""
-    socket_errors = re.search(r"Socket errors: (.*)", text)
-    counts = re.findall(r"\d+", socket_errors[1]) if socket_errors else []
-    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    return sum(map(int, counts)) + (int(refused[1]) if refused else 0)
-
-
-def _find(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
-    if match is None:
-        raise ValueError(f"wrk's report has no {pattern}: {text}")
-    return match[1]
-
-
-def _milliseconds(text: str) -> float:
-    number, unit = _find(r"^([\d.]+)", text), _find(r"([a-z]+)$", text)
-    return float(number) * UNITS_MS[unit]

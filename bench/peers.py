@@ -2,7 +2,8 @@
 
 All do the same: 95 of 100 requests to one server, 5 to the other, over kept-alive connections, on one
 thread. In commands, environments and configs `@listen@`, `@stable@`, `@canary@`, `@admin@` and `@kv@` stand
-for ports, `@folder@` for the folder of this run.
+for ports, `@folder@` for the folder of this run. A line of a config, or an argument, that begins with
+`@sticky: ` or `@log: ` is for runs with that feature alone; with `@no-sticky: ` or `@no-log: `, for the others.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tests.support.processes import PYTHON, ROOT, Process
@@ -24,20 +25,27 @@ PACKAGES = Path(sysconfig.get_path("purelib"))
 SEARCHED = os.pathsep.join(
     [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]
 )
+FEATURED = re.compile(r"@(?P<no>no-)?(?P<feature>sticky|log): ")
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where one run takes place: the ports by their names, and its folder."""
+    """Where one run takes place: the ports by their names, and its folder. `features`: of sticky and log."""
 
     ports: Mapping[str, int]
     folder: Path
+    features: frozenset[str] = frozenset()
 
     def fill(self, text: str) -> str:
-        """The text with its placeholders replaced."""
+        """The text with its placeholders replaced, and only the lines for these features."""
         for name, port in self.ports.items():
             text = text.replace(f"@{name}@", str(port))
-        return text.replace("@folder@", str(self.folder))
+        text = text.replace("@folder@", str(self.folder))
+        return "".join(FEATURED.sub("", line) for line in text.splitlines(True) if self._wants(line))
+
+    def _wants(self, line: str) -> bool:
+        mark = FEATURED.search(line)
+        return mark is None or (mark["feature"] in self.features) is (mark["no"] is None)
 
     def lay(self, config: str) -> None:
         """Writes the config into the folder, filled in."""
@@ -46,7 +54,10 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One proxy. `companion`: arguments of a second process it needs, which is not measured."""
+    """One proxy. `companion`: arguments of a second process it needs, which is not measured.
+
+    `lacks`: the features it has not.
+    """
 
     name: str
     binary: str
@@ -55,6 +66,7 @@ class Peer:
     version: tuple[str, ...] = ("--version",)
     env: Mapping[str, str] = field(default_factory=dict)
     companion: tuple[str, ...] = ()
+    lacks: frozenset[str] = frozenset()
 
     def path(self) -> str | None:
         """The program; None when it is not installed."""
@@ -74,7 +86,7 @@ class Peer:
     ) -> Process:
         """The program on one core, with these arguments; not started."""
         command = ["taskset", "--cpu-list", str(core), self.path() or self.binary]
-        command += [site.fill(argument) for argument in arguments]
+        command += [filled for argument in arguments if (filled := site.fill(argument))]
         env = {name: site.fill(value) for name, value in self.env.items()}
         return Process(command, site.folder / f"{self.name}.log", env=env, ready=ready)
 
@@ -97,9 +109,18 @@ SERIN = Peer(
         "KV_STORE": "memory://",
     },
     companion=("-m", "kv"),
+    lacks=frozenset({"log"}),
 )
+GUNICORN = ("-m", "gunicorn", "-c", "config/gunicorn.py")
 PEERS = (
     SERIN,
+    replace(SERIN, name="Serin worker", arguments=(*GUNICORN, "--workers=1")),
+    replace(
+        SERIN,
+        name="Serin gunicorn",
+        arguments=(*GUNICORN, "--workers=1", "-k", "gevent", "@log: --access-logfile=@folder@/access.log"),
+        lacks=frozenset(),
+    ),
     Peer("nginx", "nginx", "nginx.conf", ("-c", "@folder@/nginx.conf", "-g", "daemon off;"), ("-v",)),
     Peer("HAProxy", "haproxy", "haproxy.cfg", ("-db", "-f", "@folder@/haproxy.cfg"), ("-v",)),
     Peer(
@@ -127,6 +148,8 @@ PEERS = (
             "--global.checkNewVersion=false",
             "--global.sendAnonymousUsage=false",
             "--log.level=ERROR",
+            "--serversTransport.maxIdleConnsPerHost=512",
+            "@log: --accessLog.filePath=@folder@/access.log",
         ),
         ("version",),
         {"GOMAXPROCS": "1"},
@@ -138,5 +161,12 @@ PEERS = (
         ("run", "--adapter", "caddyfile", "--config", "@folder@/Caddyfile"),
         ("version",),
         {"GOMAXPROCS": "1", "XDG_DATA_HOME": "@folder@", "XDG_CONFIG_HOME": "@folder@"},
+    ),
+    Peer(
+        "obvious",
+        PYTHON,
+        "",
+        ("-m", "bench.obvious", "@listen@", "@stable@", "@canary@", "@log: --log"),
+        ("-c", "import gevent; print(gevent.__version__)"),
     ),
 )
