@@ -6,12 +6,14 @@ import random
 from collections import Counter
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.balance.group import BALANCES, REMEMBERED, Group, LeastConnections, Random, RoundRobin
+from app.balance.server import Server
 from app.balance.sticky import Rendezvous
 from app.errors import BalanceError
 from tests.balance.helpers import RARE, Drawn, chi_square, count, servers
@@ -125,6 +127,24 @@ def test_nobody_is_less_busy_than_the_one_chosen(loads: list[tuple[int, int]], s
         server = balance.pick()
         assert Fraction(server.load.in_flight, server.weight) == least
         server.load.in_flight += 1
+
+
+class Watched:
+    """An idle Load that counts who looks at it."""
+
+    looks = 0
+
+    @property
+    def in_flight(self) -> int:
+        self.looks += 1
+        return 0
+
+
+def test_while_servers_are_idle_not_all_are_looked_at() -> None:
+    load: Any = Watched()
+    fleet = [Server(f"http://stable-{n}", "stable", 1, load) for n in range(100)]
+    count(LeastConnections(fleet, random.Random(1)).pick, 50)
+    assert load.looks == 50
 
 
 @pytest.mark.parametrize("idle", [(0, 1), (0, 5), (3, 9), (0, 1, 2), (0, 4, 5, 9)])
