@@ -196,7 +196,8 @@ class Exchange:
         body = self._decoder
         while body is not None and not self.complete:
             data = self._receive()
-            if not data and not body.end():
+            # What we cut ourselves is not whole, even if its end is the connection's.
+            if not data and (self.fault is not None or not body.end()):
                 raise UpstreamError("truncated")
             payload = self._decode(body, data)
             if payload:

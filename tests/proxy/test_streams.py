@@ -227,3 +227,21 @@ def test_a_client_that_leaves_during_its_upload_frees_the_server(front):
             client.send(post(b"abc", length=BIG))
             wait_until(lambda: server.connections, what="the request at the server")
         rig.comes_to_rest(server.url)
+
+
+def test_an_answer_that_we_cut_ourselves_is_seen_to_be_cut():
+    """It ends with its connection, and that ends by our hand: what the client uploads beside it is malformed."""
+
+    def serve(peer: Peer) -> None:
+        peer.head()
+        peer.send(b"HTTP/1.1 200 OK\r\n\r\nbegin").rest()
+
+    with Upstream(serve) as server, Rig("fast_lane", server.url) as rig, rig.client() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
+        client.read_until(b"begin\r\n")
+        client.send(b"no size\r\n")
+        with pytest.raises(ConnectionResetError):
+            client.rest()
+        rig.comes_to_rest(server.url)
+        stats = rig.stats.versions["stable"]
+        assert (stats.aborts, stats.failures) == (1, {})
