@@ -34,16 +34,15 @@ def stream_body(lane: FastLane, exchange: Exchange, out: bytes, chunked: bool) -
         if exchange.complete:
             return
         if lane.stream.plain and exchange.left >= WORTH_A_PIPE:
-            _splice_rest(lane, exchange)
-            return
+            _splice(lane, exchange)
         exchange.between_chunks = chunked
         out, payload = b"", exchange.read()
         exchange.between_chunks = False
 
 
-def _splice_rest(lane: FastLane, exchange: Exchange) -> None:
+def _splice(lane: FastLane, exchange: Exchange) -> None:
     with Pipe() as pipe:
-        while not exchange.complete:
+        while exchange.left:
             held = exchange.read_into(pipe)
             while held:
                 _limit(lane, READ_SIZE)

@@ -206,9 +206,12 @@ class Exchange:
 
     @property
     def left(self) -> int:
-        """How many bytes of the response's body may still come by a pipe."""
+        """How many bytes of the response's body may still come by a pipe.
+
+        Not the last: `read` takes that, and sees what the server says beyond.
+        """
         plain = self.connection is not None and self.connection.stream.plain
-        return self._decoder.left if plain and isinstance(self._decoder, Sized) else 0
+        return self._decoder.left - 1 if plain and isinstance(self._decoder, Sized) else 0
 
     def read_into(self, pipe: Pipe) -> int:
         """As `read`, into a pipe, while bytes are `left`: how many came."""
@@ -217,14 +220,13 @@ class Exchange:
         assert isinstance(body, Sized)
         self._limit(connection, self._timeouts.upstream_idle)
         try:
-            held = connection.receive_into(pipe, body.left)
+            held = connection.receive_into(pipe, self.left)
             if not held:
                 raise UpstreamError("truncated")
         except UpstreamError as error:
             raise self.fault or error from None
         connection.deadline = self._ends
         body.skip(held)
-        self.complete = body.done
         return held
 
     def _receive(self) -> bytes:

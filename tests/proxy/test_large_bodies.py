@@ -98,6 +98,20 @@ def test_extra_bytes_behind_a_download_reach_nobody():
         assert server.connections == 2
 
 
+def test_extra_bytes_behind_a_download_do_not_answer_a_request_that_is_here_already():
+    def serve(peer: Peer) -> None:
+        peer.head()
+        peer.send(HEAD % len(BODY) + BODY + OK)
+        peer.rest()
+
+    with Upstream(serve) as server, Rig("fast_lane", server.url) as rig, rig.client() as client:
+        client.send(GET + GET)
+        for _ in range(2):
+            assert b"Content-Length: %d\r\n" % len(BODY) in client.head()
+            assert digest(client.exactly(len(BODY))) == digest(BODY)
+        assert server.connections == 2
+
+
 def test_a_download_cut_short_is_never_a_clean_end():
     def serve(peer: Peer) -> None:
         peer.head()
