@@ -149,19 +149,24 @@ class Exchange:
     def _splice_body(self, connection: Connection, source: BodySource) -> None:
         with Pipe() as pipe:
             while source.left:
-                connection.deadline = self._ends
+                self._limit_sending(connection, NEVER)
                 held = source.read_into(pipe)
                 while held:
-                    self._limit(connection, self._timeouts.head)
+                    self._limit_sending(connection, self._timeouts.head)
                     held -= connection.send_from(pipe, held)
                     self._passed += 1
 
     def _from_client(self, connection: Connection, source: BodySource) -> bytes:
         """The server's time does not run while the client's body is awaited."""
-        connection.deadline = self._ends
+        self._limit_sending(connection, NEVER)
         payload = source.read()
-        self._limit(connection, self._timeouts.head)
+        self._limit_sending(connection, self._timeouts.head)
         return payload
+
+    def _limit_sending(self, connection: Connection, seconds: float) -> None:
+        """Once the response has begun, its own limits hold."""
+        if self.waiting:
+            self._limit(connection, seconds)
 
     def end_sending(self) -> None:
         """Wait until the request has been sent; give up on it when the server takes no more of it for long."""

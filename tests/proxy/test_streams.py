@@ -245,3 +245,22 @@ def test_an_answer_that_we_cut_ourselves_is_seen_to_be_cut():
         rig.comes_to_rest(server.url)
         stats = rig.stats.versions["stable"]
         assert (stats.aborts, stats.failures) == (1, {})
+
+
+@pytest.mark.parametrize("size", [100_000, 4_000_000])
+def test_the_end_of_an_upload_does_not_shorten_the_time_of_an_answer_that_has_begun(size):
+    def serve(peer: Peer) -> None:
+        peer.head()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok").exactly(size)
+        peer.socket.settimeout(1.2)
+        with pytest.raises(TimeoutError):
+            peer.some()
+        peer.send(b"ok")
+
+    with (
+        Upstream(serve) as server,
+        Rig("fast_lane", server.url, timeouts={"head": 0.3}) as rig,
+        rig.client() as client,
+    ):
+        client.send(post(b"", length=size)).read_until(b"\r\n\r\nok")
+        assert client.send(b"x" * size).exactly(2) == b"ok"
