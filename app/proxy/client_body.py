@@ -38,11 +38,11 @@ class ClientBody:
         self._limit = limits.body_bytes
         self._rate = timeouts.body_rate
         self._patience = timeouts.client_head
-        self._deadline = clock.now + timeouts.client_head
         self._decoder = decoder(request.framing)
         self._size = 0
-        # RFC 9110, 10.1.1: a client may hold its body back until the server has asked for it.
+        # RFC 9110, 10.1.1: a client may hold its body back until the server, who has its own time, has asked for it.
         self._waits = request.header(b"expect") is not None
+        self._deadline = clock.now + self._patience + (timeouts.head if self._waits else 0)
         self._check_size(request.framing)
 
     @property
@@ -92,7 +92,7 @@ class ClientBody:
         return data
 
     def _begin_wait(self) -> None:
-        self._lane.deadline = NEVER if self._rate is None or self._waits else self._deadline
+        self._lane.deadline = NEVER if self._rate is None else self._deadline
 
     def _end_wait(self, size: int) -> None:
         lane, rate = self._lane, self._rate

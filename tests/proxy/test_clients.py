@@ -142,6 +142,23 @@ def test_a_slow_body_is_a_408(server, length):
     assert rig.stats.versions["stable"].failures == {}
 
 
+@pytest.mark.parametrize("asked", [b"", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_a_body_that_waits_to_be_asked_for_does_not_wait_for_ever(asked):
+    def serve(peer: Peer) -> None:
+        peer.head()
+        peer.send(asked).rest()
+
+    timeouts = SLOW | {"head": 0.2}
+    with (
+        Upstream(serve) as server,
+        Rig("fast_lane", server.url, timeouts=timeouts) as rig,
+        rig.client() as client,
+    ):
+        client.send(post(b"", b"Expect: 100-continue", length=100))
+        assert client.rest().startswith(asked + b"HTTP/1.1 408 ")
+        rig.comes_to_rest(server.url)
+
+
 def test_a_body_at_a_good_pace_has_all_the_time_it_needs(server):
     body = b"x" * 2000
     timeouts = {"client_head": 0.3, "body_rate": 500.0}
