@@ -108,7 +108,8 @@ class FastLane:
             if len(self.gateway.lanes) > config.limits.connections:
                 raise WireError(503, "too_many_connections")
             while self._serve():
-                self._request = None
+                # An idle connection keeps nothing of what it has carried.
+                self._request = self._client.exchange = None
         except SerinError as error:
             self._refuse(error, keep=False)
 

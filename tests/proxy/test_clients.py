@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import gevent
 import pytest
 from gevent import socket
 
+from app.proxy.exchange import Exchange
 from tests.proxy.peer import GET, LAST_GET, Peer, Upstream, post
 from tests.proxy.rig import Rig
 from tests.proxy.test_servers import error_of
@@ -176,6 +178,15 @@ def test_an_idle_client_is_closed_without_a_word(server, first):
     with Rig("fast_lane", server.url, timeouts=timeouts) as rig, rig.client() as client:
         client.send(first)
         assert client.rest() in (b"", OK)
+
+
+def test_an_idle_client_costs_no_memory_for_what_it_had(server):
+    with Rig("fast_lane", server.url) as rig, rig.client() as client:
+        client.send(GET).read_until(b"ok")
+        wait_until(lambda: all(lane.idle for lane in rig.gateway.lanes), what="idleness")
+        gc.collect()
+        pool = rig.load(server.url).pool
+        assert not [each for each in gc.get_objects() if isinstance(each, Exchange) and each.pool is pool]
 
 
 def test_a_client_that_takes_too_little_is_cut_off():
