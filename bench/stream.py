@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
@@ -99,7 +99,7 @@ def move(port: int, case: Case, total: int) -> int:
 
     def series() -> None:
         try:
-            with socket.create_connection(("127.0.0.1", port)) as connection:
+            with socket.create_connection(("127.0.0.1", port), timeout=None) as connection:
                 wire = Wire(connection)
                 for _ in range(count):
                     DIRECTIONS[case.direction](wire, PATH, size, 0.0)
