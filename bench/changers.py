@@ -75,9 +75,19 @@ def single(peer: Peer, live: str, site: Site, cores: Cores) -> Iterator[list[Add
 
 @contextmanager
 def certified(peer: Peer, live: str, site: Site, cores: Cores) -> Iterator[list[Address]]:
-    """Traefik without a certificate makes itself an RSA key at every change, which takes it 70 ms."""
+    """For Traefik, which without a certificate makes an RSA key at every change: that alone takes 70 ms."""
     key, certificate = site.folder / "key.pem", site.folder / "cert.pem"
-    options = ["-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate]
+    options = [
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=localhost",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+    ]
     subprocess.run(["openssl", "req", "-x509", *options], check=True, capture_output=True)
     with single(peer, live, site, cores) as addresses:
         yield addresses
