@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+
 import pytest
 
 from bench.peers import CONFIGS, Site
 from bench.proxy import PORTS
 from bench.stream import CASES, COLUMNS, NGINX, STREAMERS, Case, Sample, move, row
-from tests.support.processes import free_port
+from tests.support.processes import PYTHON, ROOT, free_port
 from tests.support.transfers import MIB, Origin
 
 
@@ -27,7 +30,10 @@ def test_a_case_moves_as_much_as_it_was_told_to(case: Case, bodies: tuple[int, i
 def test_all_bodies_of_a_case_are_moved() -> None:
     with Origin(0.0) as origin:
         origin.wait_ready()
-        assert [move(origin.port, case, 8) for case in CASES] == [8 * MIB] * len(CASES)
+        # A process without gevent, as the benchmark is: what is sent from a file needs sockets that block.
+        script = f"from bench.stream import *; print([move({origin.port}, case, 8) for case in CASES])"
+        done = subprocess.run([PYTHON, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout) == [8 * MIB] * len(CASES)
 
 
 def test_a_failure_is_not_lost() -> None:
