@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from app.clock import NEVER
-from app.pipe import WORTH_A_PIPE, Pipe
+from app.pipe import WORTH_A_PIPE, Pipe, open_pipe
 from app.proxy.exchange import Exchange
 from app.proxy.tunnel import Tunnel
 from app.stream import READ_SIZE
@@ -33,15 +33,15 @@ def stream_body(lane: FastLane, exchange: Exchange, out: bytes, chunked: bool) -
         lane.deadline = NEVER
         if exchange.complete:
             return
-        if lane.stream.plain and exchange.left >= WORTH_A_PIPE:
-            _splice(lane, exchange)
+        if lane.stream.plain and exchange.left >= WORTH_A_PIPE and (pipe := open_pipe()):
+            _splice(lane, exchange, pipe)
         exchange.between_chunks = chunked
         out, payload = b"", exchange.read()
         exchange.between_chunks = False
 
 
-def _splice(lane: FastLane, exchange: Exchange) -> None:
-    with Pipe() as pipe:
+def _splice(lane: FastLane, exchange: Exchange, pipe: Pipe) -> None:
+    with pipe:
         while exchange.left:
             held = exchange.read_into(pipe)
             while held:

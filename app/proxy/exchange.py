@@ -12,7 +12,7 @@ from app.balance.balancer import Choice
 from app.clock import NEVER, Clock
 from app.config.model import Timeouts
 from app.errors import SerinError, UpstreamError
-from app.pipe import WORTH_A_PIPE, Pipe
+from app.pipe import WORTH_A_PIPE, Pipe, open_pipe
 from app.proxy.stats import VersionStats
 from app.upstream.connection import Connection
 from app.upstream.pool import Pool
@@ -136,8 +136,8 @@ class Exchange:
             while payload := self._from_client(connection, source):
                 connection.send(chunk(payload) if chunked else payload)
                 self._passed += 1
-                if connection.stream.plain and source.left >= WORTH_A_PIPE:
-                    self._splice_body(connection, source)
+                if connection.stream.plain and source.left >= WORTH_A_PIPE and (pipe := open_pipe()):
+                    self._splice_body(connection, source, pipe)
             if chunked:
                 connection.send(LAST_CHUNK)
             self.request_sent = True
@@ -146,8 +146,8 @@ class Exchange:
         except (SerinError, OSError) as fault:
             self.leave(fault)
 
-    def _splice_body(self, connection: Connection, source: BodySource) -> None:
-        with Pipe() as pipe:
+    def _splice_body(self, connection: Connection, source: BodySource, pipe: Pipe) -> None:
+        with pipe:
             while source.left:
                 self._limit_sending(connection, NEVER)
                 held = source.read_into(pipe)

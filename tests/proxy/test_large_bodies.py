@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import gevent
@@ -139,6 +141,30 @@ def test_a_server_that_falls_silent_within_a_download_is_given_up():
         with pytest.raises(ConnectionResetError):
             client.rest()
         assert rig.stats.versions["stable"].failures == {"timeout": 1}
+
+
+@contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_bodies_arrive_whole_when_no_pipe_is_to_be_had():
+    def serve(peer: Peer) -> None:
+        peer.head()
+        peer.send(HEAD % len(BODY) + peer.exactly(len(BODY)))
+
+    with Upstream(serve) as server, Rig("fast_lane", server.url) as rig, rig.client() as client:
+        client.send(post(BODY[:100], length=len(BODY)))
+        wait_until(lambda: server.connections, what="the server reached")
+        with no_descriptors_left():
+            client.send(BODY[100:]).head()
+            assert digest(client.exactly(len(BODY))) == digest(BODY)
+        rig.comes_to_rest(server.url)
 
 
 def test_an_upload_cut_short_is_an_upload_cut_short(pipes):
