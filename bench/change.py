@@ -3,10 +3,10 @@
     python -m bench.change [--changes 500] [--rounds 5] [--instances 1,10,100] [--only Serin,Envoy] [--write]
 
 Each change gives all requests to the other version, by the way that each proxy has for changes while it
-serves. Its time runs from just before it is sent to the first answer by that version on a connection that was
-there before; of many Serins, to that of the last. One asker walks from instance to instance, and asks each
-until it answers by the new version: all are asked at the cost of few requests, and the time of the last is
-never too short, though too long by the walk past those that were there before.
+serves. Its time runs from just before it is sent to the first answer by that version, to a client that stays
+on its connection for as long as it is open; of many Serins, to that of the last. One asker walks from
+instance to instance, and asks each until it answers by the new version: all are asked at the cost of few
+requests, and the time of the last is never too short, though too long by the walk past those already there.
 
 All this under a gentle load, on the first instance, of which every lost request counts (bench.clients says
 what is lost). A proxy has one core to itself, everything else shares another; many Serins need both, and
@@ -52,9 +52,10 @@ COLUMNS = (
 )
 METHOD = """\
 What `python -m bench.change` measures: the time from a change that gives all requests to the other version to
-the first answer by it, over a connection that was there before; of many Serins, to that of the last. The load
-beside it is 16 clients with 10 ms between answer and request, on the first instance; lost is what got another
-status than 200 or no whole answer, but not what found its connection closed before it was sent.
+the first answer by it, to a client that stays on its connection for as long as it is open; of many Serins, to
+that of the last. The load beside it is 16 clients with 10 ms between answer and request, on the first instance;
+lost is what got another status than 200 or no whole answer, but not what found its connection closed before
+it was sent.
 
 One proxy has one core to itself, everything else shares another; of 10 and of 100 Serins all share both, with
 the load, the servers and the config server. The proxies take turns, round by round; percentiles are over all
