@@ -117,6 +117,10 @@ class SecureStream(Stream):
                 raise PartlySent(error.errno, error.strerror) from error
             raise
 
+    def mention(self, data: bytes) -> None:
+        """See Stream. A record may wait for its turn: records do not mix."""
+        self.write(data)
+
     def shut(self) -> None:
         """See Stream."""
         self._stream.shut()

@@ -11,6 +11,7 @@ whoever called `shut` left a note why. That is how time limits work without a ti
 from __future__ import annotations
 
 import _socket
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -94,6 +95,15 @@ class Stream:
             sent = 0
         if sent < len(data):
             self._write_rest(memoryview(data)[sent:])
+
+    def mention(self, data: bytes) -> None:
+        """Send a few bytes if the kernel takes them at once, else none: never in the middle of another's `write`.
+
+        Raises OSError as `write` does.
+        """
+        with suppress(BlockingIOError):
+            if self._send(data) < len(data):
+                raise PartlySent(errno.EAGAIN, "the peer does not read")
 
     def _write_rest(self, rest: memoryview) -> None:
         while rest:

@@ -51,6 +51,22 @@ def test_writes_more_than_the_peer_takes_at_once(ends):
     assert received == data
 
 
+def test_what_is_mentioned_while_another_writes_is_not_said(ends):
+    stream, far = ends
+    data = bytes(1 << 24)
+    writing = gevent.spawn(stream.write, data)
+    gevent.idle()
+    assert not writing.dead
+    stream.mention(b"between")
+    received = bytearray()
+    while len(received) < len(data):
+        received += far.recv(1 << 20)
+    writing.get()
+    assert received == data
+    stream.mention(b"after")
+    assert far.recv(100) == b"after"
+
+
 @pytest.mark.parametrize("end", [Stream.shut, Stream.stop_reading])
 def test_a_waiting_reader_can_be_told_that_the_peer_is_gone(ends, end):
     stream, _ = ends

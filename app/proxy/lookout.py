@@ -25,7 +25,7 @@ def look_out(stream: Stream, exchange: Exchange) -> None:
     """Free the server as soon as it is clear that nobody waits for its answer."""
     try:
         gevent.sleep(PAUSES[0])
-        stream.write(probe(exchange))
+        stream.mention(probe(exchange))
         for pause in PAUSES[1:]:
             gevent.sleep(pause)
             stream.ended()
