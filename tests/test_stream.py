@@ -57,7 +57,8 @@ def test_what_is_mentioned_while_another_writes_is_not_said(ends):
     writing = gevent.spawn(stream.write, data)
     gevent.idle()
     assert not writing.dead
-    stream.mention(b"between")
+    gevent.spawn(stream.mention, b"between")
+    gevent.idle()
     received = bytearray()
     while len(received) < len(data):
         received += far.recv(1 << 20)

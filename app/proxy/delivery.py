@@ -28,7 +28,7 @@ def stream_body(lane: FastLane, exchange: Exchange, out: bytes, chunked: bool) -
             out += chunk(payload) if chunked else payload
         if exchange.complete and chunked:
             out += LAST_CHUNK
-        _limit(lane, len(out))
+        limit_taking(lane, len(out))
         lane.stream.write(out)
         lane.deadline = NEVER
         if exchange.complete:
@@ -45,12 +45,13 @@ def _splice(lane: FastLane, exchange: Exchange, pipe: Pipe) -> None:
         while exchange.left:
             held = exchange.read_into(pipe)
             while held:
-                _limit(lane, READ_SIZE)
+                limit_taking(lane, READ_SIZE)
                 held -= pipe.pour(lane.stream, held)
             lane.deadline = NEVER
 
 
-def _limit(lane: FastLane, size: int) -> None:
+def limit_taking(lane: FastLane, size: int) -> None:
+    """Begin the time that the client has to take so many bytes."""
     timeouts = lane.gateway.snapshot.config.timeouts
     if timeouts.body_rate is not None:
         lane.deadline = lane.gateway.clock.now + timeouts.client_head + size / timeouts.body_rate
@@ -61,7 +62,10 @@ def switch(lane: FastLane, exchange: Exchange, request: Request) -> None:
     connection, gateway = exchange.connection, lane.gateway
     assert connection is not None
     connection.deadline = NEVER
-    lane.stream.write(response_head(exchange.response, request, True, exchange.cookie))
+    head = response_head(exchange.response, request, True, exchange.cookie)
+    limit_taking(lane, len(head))
+    lane.stream.write(head)
+    lane.deadline = NEVER
     lane.stream.on_idle_data = None
     early, lane.buffer = lane.buffer, b""
     lane.tunnel = Tunnel(lane.stream, connection.stream, gateway)

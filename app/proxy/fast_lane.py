@@ -17,7 +17,7 @@ from app.config.model import Config
 from app.errors import SerinError, WireError
 from app.proxy.arrival import read_proxy_header, secure, some
 from app.proxy.client_body import ClientBody
-from app.proxy.delivery import stream_body, switch
+from app.proxy.delivery import limit_taking, stream_body, switch
 from app.proxy.exchange import SMALL_BODY, Exchange
 from app.proxy.gateway import Client, Gateway
 from app.proxy.lookout import look_out
@@ -229,7 +229,10 @@ class FastLane:
 
     def _interim(self, response: Response) -> None:
         if self._request is not None and self._request.minor > 0:
-            self.stream.write(interim_head(response))
+            head, before = interim_head(response), self.deadline
+            limit_taking(self, len(head))
+            self.stream.write(head)
+            self.deadline = before  # of a request body that is on its way
 
     def _stirred(self) -> None:
         """The client has sent something, or left, while its request is under way. Called in the hub."""

@@ -206,6 +206,23 @@ def test_a_client_that_takes_too_little_is_cut_off():
         rig.comes_to_rest(server.url)
 
 
+def test_a_client_that_takes_no_interim_answers_is_cut_off():
+    def serve(peer: Peer) -> None:
+        peer.head()
+        while True:
+            peer.send(b"HTTP/1.1 103 Early Hints\r\nX: %b\r\n\r\n" % (b"x" * 10_000))
+
+    timeouts = {"client_head": 0.1, "body_rate": 1e6}
+    limits = {"head_bytes": 1 << 40}
+    with (
+        Upstream(serve) as server,
+        Rig("fast_lane", server.url, timeouts=timeouts, limits=limits) as rig,
+        rig.client() as client,
+    ):
+        client.send(GET).head()
+        rig.comes_to_rest(server.url)
+
+
 def test_connections_have_a_limit(server):
     with Rig("fast_lane", server.url, limits={"connections": 2}) as rig, ExitStack() as stack:
         first, second, third = (stack.enter_context(rig.client()) for _ in range(3))
