@@ -29,6 +29,7 @@ from bench.scenarios import BODIES, SCENARIOS, Scenario
 from tests.support.processes import answers, free_port
 
 PORTS = ("listen", "stable", "canary", "admin", "kv")
+FEATURES = {"sticky": "sticky visitors", "log": "access log"}
 FAILURES = (AssertionError, OSError, ValueError, HTTPException, SubprocessError)
 METHOD = """\
 What `python -m bench.proxy` measures: each proxy sends 95 of 100 requests to one server and 5 to the other,
@@ -141,7 +142,7 @@ def excuse(peer: Peer, scenario: Scenario) -> str:
     """Why the proxy need not try; "" when it shall."""
     if peer.path() is None:
         return "not installed"
-    return f"has no {scenario.feature}" if scenario.feature in peer.lacks else ""
+    return f"has no {FEATURES[scenario.feature]}" if scenario.feature in peer.lacks else ""
 
 
 def table(peers: Sequence[Peer], samples: Samples, missing: dict[str, str]) -> str:
@@ -193,7 +194,7 @@ def main(argv: list[str] | None = None) -> None:
     for scenario in scenarios:
         load = scenario.load(asked.seconds, cores[1])
         text = table(peers, *run(peers, scenario, asked.rounds, load, cores[0]))
-        text = f"{machine()}; {asked.rounds} rounds of {asked.seconds} s.\n\n{text}"
+        text = f"{machine()}; {asked.rounds} × {asked.seconds} s.\n\n{text}"
         print(f"## {scenario.title}\n\n{text}\n", flush=True)
         if asked.write:
             keep("The proxy beside others", METHOD)

@@ -9,11 +9,22 @@ from itertools import count
 
 import pytest
 
-from bench.measure import Load, Sample, canary_share, cpu_seconds, read_report, resident_bytes, visitors, wrk
+from bench.measure import (
+    Load,
+    Sample,
+    canary_share,
+    cpu_seconds,
+    read_report,
+    resident_bytes,
+    visit,
+    visitors,
+    wrk,
+)
 from bench.peers import CONFIGS, PEERS, SERIN, SERVERS, Site
-from bench.proxy import PORTS, chosen, excuse, sticking, table
+from bench.proxy import PORTS, chosen, excuse, proxy, sticking, table
 from bench.results import COLUMNS, INTRO, keep, kept, machine, markdown
 from bench.scenarios import SCENARIOS
+from tests.support.processes import free_port
 from tests.support.raw import OK, RecordingServer
 
 REPORT = """\
@@ -66,6 +77,16 @@ def test_wrk_posts_in_the_name_of_each_visitor_and_counts_refusals():
     assert all(each.startswith(b"POST / ") and each.endswith(b"\r\n\r\n" + b"x" * 100) for each in pair)
 
 
+@needs_wrk
+def test_wrk_opens_a_connection_for_each_request():
+    load = Load(1, 2, max(os.sched_getaffinity(0)), close=True)
+    with RecordingServer(answer("v=1")) as server:
+        report = read_report(wrk(server.address[1], load))
+    assert report.errors == 0
+    assert b"\r\nConnection: close\r\n" in server.requests[0]
+    assert max(map(len, server.connections)) == 1
+
+
 def test_cost_and_memory_of_a_process():
     assert cpu_seconds(os.getpid()) > 0
     assert resident_bytes(os.getpid()) > 1_000_000
@@ -86,6 +107,16 @@ def test_visitors_who_do_not_stick_are_noticed():
         sticking(server.address[1])
     with RecordingServer(answer("v=1")) as server:
         assert set(sticking(server.address[1])) == {"v=1"}
+
+
+@pytest.mark.skipif(shutil.which("taskset") is None, reason="taskset is not installed")
+def test_the_obvious_way_keeps_its_visitors(tmp_path):
+    core = max(os.sched_getaffinity(0))
+    with RecordingServer(answer("no=1")) as stable, RecordingServer(answer("no=1", "canary\n")) as canary:
+        ports = {"listen": free_port(), "stable": stable.address[1], "canary": canary.address[1]}
+        with proxy(chosen("obvious", PEERS)[0], Site(ports, tmp_path), core, core):
+            assert set(sticking(ports["listen"])) <= {"version=stable", "version=canary"}
+            assert visit(ports["listen"], "version=canary") == ("canary", "version=canary")
 
 
 def test_ratios_are_taken_within_a_round():
@@ -111,7 +142,7 @@ def test_a_name_it_does_not_know_is_refused():
 
 
 def test_who_lacks_a_feature_or_is_not_there_is_excused():
-    assert excuse(SERIN, BY_NAME["log"]) == "has no log"
+    assert excuse(SERIN, BY_NAME["log"]) == "has no access log"
     assert excuse(SERIN, BY_NAME["sticky"]) == ""
     assert excuse(replace(SERIN, binary="no-such-proxy"), BY_NAME["get-1"]) == "not installed"
 
