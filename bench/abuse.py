@@ -18,8 +18,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from bench.instance import Instance, instance, markdown
+from bench.instance import Instance, instance
 from bench.pace import Pace
+from bench.results import markdown
 from tests.support.crowd import Crowd
 from tests.support.processes import wait_until
 

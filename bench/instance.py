@@ -86,9 +86,3 @@ def cores() -> tuple[int, int]:
     if len(free) < 2 or SERVERS.path() is None:
         raise SystemExit("the benchmark needs two cores and nginx")
     return free[0], free[1]
-
-
-def markdown(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    """A table."""
-    lines = [columns, ("---",) * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -14,7 +14,8 @@ import argparse
 import sys
 import time
 
-from bench.instance import Instance, instance, markdown
+from bench.instance import Instance, instance
+from bench.results import markdown
 from tests.support.crowd import Crowd
 from tests.support.memory import forget_peak, peak, resident
 from tests.support.transfers import DIRECTIONS, MIB, Transfers

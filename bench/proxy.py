@@ -194,7 +194,7 @@ def main(argv: list[str] | None = None) -> None:
     for scenario in scenarios:
         load = scenario.load(asked.seconds, cores[1])
         text = table(peers, *run(peers, scenario, asked.rounds, load, cores[0]))
-        text = f"{machine()}; {asked.rounds} × {asked.seconds} s.\n\n{text}"
+        text = f"{machine()}; {asked.rounds} rounds of {asked.seconds} s.\n\n{text}"
         print(f"## {scenario.title}\n\n{text}\n", flush=True)
         if asked.write:
             keep("The proxy beside others", METHOD)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gevent import socket
 
 from bench.abuse import ATTACKS, COLUMNS, Sample, row
-from bench.instance import Instance, markdown
+from bench.instance import Instance
 from bench.memory import row as memory_row
 from bench.pace import Pace
 from tests.support.crowd import FROM
@@ -54,7 +54,3 @@ def test_ratios_are_taken_within_a_round():
 def test_growth_is_told_for_all_and_for_each():
     line = memory_row("idle clients", 1024, 1.0, 2**30, (2**20, 10 * 2**20))
     assert line == ("idle clients", "1,024", "1.0", "1.0", "1.0", "10.0", "10.0")
-
-
-def test_a_table():
-    assert markdown(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
