@@ -48,8 +48,9 @@ class Front(WSGIServer):
 
     handler_class = FastLane  # type: ignore[assignment]  # any callable that gives a handle() will do
 
-    # Connections accepted before those that are there have their turn; gevent would take a hundred.
-    max_accept = 8
+    # Connections accepted before those that are there have their turn. With few, hundreds that come at once under
+    # load would wait for as many rounds of everybody's requests; with many, everybody would wait for them.
+    max_accept = 64
 
     def __init__(
         self,

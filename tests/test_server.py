@@ -39,3 +39,9 @@ def test_a_client_who_takes_too_little_is_reset():
         wait_until(lambda: not rig.gateway.lanes, what="its end")
         with pytest.raises(ConnectionResetError):
             client.rest()
+
+
+def test_a_listener_for_both_families_calls_a_client_by_its_usual_name():
+    with RecordingServer() as server, Rig("fast_lane", server.url, host="::") as rig, rig.client() as client:
+        client.send(GET).read_until(b"ok")
+    assert b"\r\nX-Forwarded-For: 127.0.0.1\r\n" in server.requests[0]

@@ -105,11 +105,11 @@ class Exchange:
         """Send the request on `connection` and wait for the response's head. Raises SerinError or OSError."""
         self.connection = connection
         self._limit(connection, self._timeouts.head)
-        connection.send(message)
-        if more is not None:
-            self.request_sent = False
-            self._pump = gevent.spawn(self._send_body, connection, more)
         try:
+            connection.send(message)
+            if more is not None:
+                self.request_sent = False
+                self._pump = gevent.spawn(self._send_body, connection, more)
             self.response, rest = connection.receive_head(self.request.method, head_bytes, interim)
         except UpstreamError as error:
             raise self.fault or error from None

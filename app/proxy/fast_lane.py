@@ -59,7 +59,8 @@ class FastLane:
     def __init__(self, sock: Any, address: Any, server: Any) -> None:
         """The signature of a gevent.pywsgi `handler_class`; `server` is a Front."""
         sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        host = address[0] if address else "unknown"
+        # A listener for both families calls an IPv4 client ::ffff:192.0.2.1 (RFC 4291, 2.5.5.2).
+        host = address[0].removeprefix("::ffff:") if address else "unknown"
         self.stream: Stream = Stream(sock._sock)
         self.stream.on_idle_data = self._stirred
         self.buffer = b""

@@ -65,7 +65,7 @@ class Pool:
 
     def give(self, connection: Connection, idle_seconds: float) -> None:
         """Take back a connection whose exchange ended cleanly."""
-        if self._closed:
+        if self._closed or connection.timed_out:
             self.drop(connection)
             return
         connection.idle = True

@@ -38,6 +38,7 @@ class Rig:
         limits: Mapping[str, int] | None = None,
         tls: Certificate | None = None,
         proxy_protocol: bool = False,
+        host: str = "127.0.0.1",
         **config: Any,
     ) -> None:
         stable = VersionConfig(tuple(_server(server) for server in servers))
@@ -52,7 +53,7 @@ class Rig:
         self.fleet = Fleet(self.clock, rng)
         self.gateway = Gateway(self.clock, self.stats, self.fleet.snapshot(self.config, None))
         app = ProxyApp(self.gateway)
-        listener = ("127.0.0.1", 0)
+        listener = (host, 0)
         # Without error_log pywsgi is silent about clients; what our app raises it prints all the same.
         self._server: WSGIServer = (
             Front(listener, app, tls=tls, proxy_protocol=proxy_protocol)

@@ -103,3 +103,9 @@ def test_what_broke_the_request_is_what_is_raised(exchange):
             Script(9), b"head", Body(b"x", WireError(408, "body_timeout", "too slow")), 1000, print
         )
     assert not exchange.request_sent
+
+
+def test_a_head_that_no_longer_goes_out_because_the_client_has_left_is_the_clients_doing(exchange):
+    exchange.leave(ConnectionResetError("gone"))
+    with pytest.raises(ConnectionResetError, match="gone"):
+        exchange.converse(Script(0), b"head", None, 1000, print)

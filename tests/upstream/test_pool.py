@@ -109,6 +109,14 @@ def test_a_closed_pool_closes_what_it_has_and_what_it_gets(listener, clock):
         accepted.close()
 
 
+def test_one_whose_time_passed_just_as_it_came_back_is_not_lent_again(listener, clock):
+    pool = pool_of(listener, clock)
+    connection = pool.connect(1)
+    connection.expire()
+    pool.give(connection, 60)
+    assert pool.take() is None
+
+
 def test_goes_to_the_next_endpoint_and_remembers_which_one_let_it_in(clock):
     network = Network(A)
     pool = pool_at(clock, network)
