@@ -23,7 +23,7 @@ from app.config.wording import as_duration  # noqa: E402
 
 HEAD = """# The config document
 
-*Written by `python docs/generate.py` out of `app/config/schema.py` and `versions.py`; change it there.*
+*Written by `python docs/generate.py` out of `app/config/schema.py`, `versions.py` and `failures.py`; change it there.*
 
 One JSON object of at most 512 KiB, UTF-8, each name once. Only `stable` is required; what is not given has its
 default. A field that is not in these tables is an error, and so is a value of the wrong type: `"0.5"` is no number.
@@ -58,9 +58,15 @@ EXAMPLE: dict[str, Any] = {
         {"path_prefix": "/tenants", "value": "acme", "version": "canary"},
     ],
     "timeouts": {"connect": "500ms", "head": "10s", "request": "off", "tunnel_idle": "10m"},
-    "limits": {"body_bytes": 10485760, "connections": 20000},
+    "limits": {"body_bytes": 10485760, "connections": 20000, "per_server": 200, "queue_time": "2s"},
     "trusted_proxies": ["10.0.0.0/8", "2001:db8::1"],
     "underscored_headers": "refuse",
+    "health": {"path": "/healthz", "interval": "1s", "statuses": [200], "slow_start": "30s"},
+    "outlier": {"consecutive": 3, "ejection": "5s", "max_ejected": 0.3},
+    "retry": {"attempts": 2, "on": ["connect", "reset", "5xx"], "try_timeout": "2s"},
+    "shield": "idempotent",
+    "rescue": {},
+    "failover": "canary",
 }
 
 
@@ -103,6 +109,8 @@ def _default(part: Part, name: str) -> str:
     field, value = part.fields[name], default_of(part, name)
     if field.required:
         return "required"
+    if isinstance(field, ListOf) and value not in (MISSING, ()):
+        return ", ".join(f"`{json.dumps(item)}`" for item in value)
     if not isinstance(field, Rule) or value is MISSING:
         return "–"
     if value is None:
@@ -118,7 +126,7 @@ def _type(field: Any) -> str:
 
 def _allowed(field: Any) -> str:
     if isinstance(field, ListOf):
-        return f"at most {field.longest}, {_items(field.inner)}"
+        return f"{f'{field.least} to' if field.least else 'at most'} {field.longest}, {_items(field.inner)}"
     if not isinstance(field, Rule):
         return "see below, or null" if field.allow_none else "see below"
     if isinstance(field, Duration):

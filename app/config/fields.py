@@ -26,15 +26,16 @@ PRINTABLE = r"[^\x00-\x1f\x7f]"
 
 
 class Rule(fields.Field[Any]):
-    """A field with a sentence for the docs. `off`: null or "off" mean that there is no limit."""
+    """A field with a sentence for the docs. `off`: null or "off" mean that there is no limit, or as it says."""
 
     kind: ClassVar[str]
 
     def __init__(
-        self, description: str, *, off: bool = False, null: bool = False, required: bool = False
+        self, description: str, *, off: bool | str = False, null: bool = False, required: bool = False
     ) -> None:
-        super().__init__(metadata={"description": description}, required=required, allow_none=off or null)
-        self.off = off
+        allow_none = bool(off) or null
+        super().__init__(metadata={"description": description}, required=required, allow_none=allow_none)
+        self.off = "no limit" if off is True else off
         self.error_messages["required"] = f"is missing, must be {self.allowed}"
         self.error_messages["null"] = f"got null, must be {self.allowed}"
 
@@ -46,7 +47,7 @@ class Rule(fields.Field[Any]):
     @property
     def alternative(self) -> str:
         if self.off:
-            return ', or null or "off" for no limit'
+            return f', or null or "off" for {self.off}'
         return ", or null" if self.allow_none else ""
 
     def describe(self) -> str:

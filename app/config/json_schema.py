@@ -45,12 +45,14 @@ def _part(part: Part) -> dict[str, Any]:
 def _property(part: Part, name: str, field: Field[Any]) -> dict[str, Any]:
     said = {"description": field.metadata["description"]} | _rule(field)
     default = default_of(part, name)
-    return said | {"default": default} if isinstance(field, Rule) and default is not MISSING else said
+    is_value = isinstance(field.inner if isinstance(field, ListOf) else field, Rule)
+    return said | {"default": default} if is_value and default is not MISSING else said
 
 
 def _rule(field: Field[Any]) -> dict[str, Any]:
     if isinstance(field, ListOf):
-        return {"type": "array", "maxItems": field.longest, "items": _rule(field.inner)}
+        least = {"minItems": field.least} if field.least else {}
+        return {"type": "array", **least, "maxItems": field.longest, "items": _rule(field.inner)}
     if isinstance(field, Section):
         part = _part(field.part)
         return {"anyOf": [part, {"type": "null"}]} if field.allow_none else part

@@ -26,12 +26,13 @@ class TlsConfig:
 class ServerConfig:
     """One address of a version: `url` is `http://` or `https://host[:port]`, or `unix:/path`.
 
-    `tls` stands only beside `https://`, where None means `TlsConfig()`.
+    `tls` stands only beside `https://`, where None means `TlsConfig()`. `drain`: it gets nothing new.
     """
 
     url: str
     weight: int = 1
     tls: TlsConfig | None = None
+    drain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +90,88 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a request may weigh. Bytes, but `headers` and `connections`, which are counts."""
+    """What a request may weigh, in bytes; and counts: its `headers`, and what there may be at one time.
+
+    `requests` and `per_server` are of requests under way; `queue` of those that wait for one of these to end,
+    at most `queue_time` seconds.
+    """
 
     head_bytes: int = 64 * 1024
     target_bytes: int = 16 * 1024
     headers: int = 100
     body_bytes: int | None = None
     connections: int = 10_000
+    requests: int | None = None
+    per_server: int | None = None
+    queue: int = 1000
+    queue_time: float = 1.0
+
+
+# A status, or a class of them: "5xx".
+Status = int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Probes of each server, unless `path` is None. `rise`, `fall`: so many in a row change what is thought of it.
+
+    `host`: the probes' Host; None: the server's own. `slow_start`: how long a server that is back takes to have
+    its full share, after whatever kept it away.
+    """
+
+    path: str | None = None
+    interval: float = 2.0
+    timeout: float = 1.0
+    statuses: tuple[Status, ...] = ("2xx", "3xx")
+    rise: int = 2
+    fall: int = 3
+    host: str | None = None
+    slow_start: float | None = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outlier:
+    """When a server is ejected for what it does to requests: `consecutive` failures, or a `rate` of them.
+
+    The rate counts once `min_requests` have ended within the last `window`. `ejection`: how long the first
+    lasts. `max_ejected`: share of a version's servers.
+    """
+
+    consecutive: int | None = 5
+    rate: float | None = 0.5
+    window: float = 10.0
+    min_requests: int = 20
+    ejection: float = 10.0
+    max_ejected: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Which requests are tried again at another server. `attempts`: tries in all.
+
+    `on`: statuses, and the kinds of balance.failure. `budget`: second tries of all kinds, as a share of
+    requests. `try_timeout`: to the head of the answer, while another try may follow. `backoff`: the longest
+    pause before the first.
+    """
+
+    attempts: int = 3
+    on: tuple[Status, ...] = ("connect", "reset", "timeout", 502, 503, 504)
+    methods: tuple[str, ...] = ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
+    budget: float = 0.2
+    try_timeout: float | None = None
+    backoff: float | None = 0.025
+
+
+@dataclass(frozen=True, slots=True)
+class Rescue:
+    """Paths that the other version may have, by how they end, and how long it is remembered which one has them."""
+
+    suffixes: tuple[str, ...] = (
+        *(".js", ".mjs", ".css", ".map", ".wasm"),
+        *(".woff", ".woff2", ".ttf", ".otf"),
+        *(".svg", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".ico"),
+    )
+    remember: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +192,10 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     underscored_headers: str = "drop"
+    health: Health = field(default_factory=Health)
+    outlier: Outlier = field(default_factory=Outlier)
+    retry: Retry = field(default_factory=Retry)
+    shield: str = "safe"
+    shield_on: tuple[Status, ...] = (500, 502, 503, 504)
+    rescue: Rescue | None = None
+    failover: str = "none"

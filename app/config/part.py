@@ -85,7 +85,7 @@ class Section(fields.Nested):
 
 
 class ListOf(fields.List[Any]):
-    """A list of objects, or of values of one kind, at most `longest`; the model has it as a tuple."""
+    """A list of objects, or of values of one kind, `least` to `longest`; the model has it as a tuple."""
 
     def __init__(
         self,
@@ -94,12 +94,13 @@ class ListOf(fields.List[Any]):
         longest: int,
         *,
         of: str = "objects",
+        least: int = 0,
         required: bool = False,
     ) -> None:
         inner = item if isinstance(item, fields.Field) else Section(item, description)
         super().__init__(inner, metadata={"description": description}, required=required)
-        self.longest = longest
-        self.allowed = f"a list of at most {longest} {of}"
+        self.least, self.longest = least, longest
+        self.allowed = f"a list of {f'{least} to' if least else 'at most'} {longest} {of}"
         self.error_messages |= {
             "required": f"is missing, must be {self.allowed}",
             "null": f"got null, must be {self.allowed}",
@@ -107,7 +108,7 @@ class ListOf(fields.List[Any]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         # The length first: a hundred thousand faulty items would take seconds to be told one by one.
-        if not isinstance(value, list) or len(value) > self.longest:
+        if not isinstance(value, list) or not self.least <= len(value) <= self.longest:
             given = f"{len(value)} of them" if isinstance(value, list) else shown(value)
             raise ValidationError(f"got {given}, must be {self.allowed}")
         return tuple(super()._deserialize(value, attr, data, **kwargs))

@@ -1,5 +1,5 @@
 """What may stand in a config document: every field, its bounds and its sentence, here and in
-`versions`, nowhere else.
+`versions` and `failures`, nowhere else.
 
 The docs page and the JSON Schema are walked out of these classes; the defaults are the model's. Knows
 nothing of where a document comes from.
@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 from marshmallow import ValidationError, validates_schema
 
 from app.config import strict_json
+from app.config.failures import HealthPart, OutlierPart, RescuePart, RetryPart
 from app.config.fields import (
     PRINTABLE,
     TCHARS,
@@ -38,6 +39,7 @@ from app.config.model import (
 )
 from app.config.origin import split_origin
 from app.config.part import ListOf, OneOf, Part, Section, flat
+from app.config.status_field import StatusField
 from app.config.versions import StableVersionPart, VersionPart
 from app.config.wording import shown
 from app.errors import InvalidConfig
@@ -154,6 +156,12 @@ class LimitsPart(Part):
     headers = Whole("Header fields of a request.", 8, 1000)
     body_bytes = Whole("A request's body.", 0, _TIB, "bytes", off=True)
     connections = Whole("Connections of clients at one time, to one instance.", 1, 1_000_000)
+    requests = Whole("Requests under way at one time, in one instance.", 1, 1_000_000, off=True)
+    per_server = Whole(
+        "Requests under way at one time at each server, from one instance.", 1, 1_000_000, off=True
+    )
+    queue = Whole("Requests that may wait until one of those two limits lets them pass.", 0, 1_000_000)
+    queue_time = Duration("How long they wait at most; then they get 503.", 0.01, _MINUTE)
 
 
 class Document(Part):
@@ -195,7 +203,7 @@ class Document(Part):
         OverridePart, "Requests that choose their version themselves; the first that fits holds.", 256
     )
     timeouts = Section(TimeoutsPart, "How long things may take.")
-    limits = Section(LimitsPart, "How much a request may weigh.")
+    limits = Section(LimitsPart, "How much a request may weigh, and how many there may be at one time.")
     trusted_proxies = ListOf(
         Network("Addresses of proxies."),
         "Connections from there may say who the client is: their X-Forwarded-* and Forwarded are added to; "
@@ -209,6 +217,32 @@ class Document(Part):
         "drop",
         "pass",
         "refuse",
+    )
+    health = Section(HealthPart, "How it is found out whether servers are well.")
+    outlier = Section(OutlierPart, "When a server gets no more requests, for what it does to them.")
+    retry = Section(RetryPart, "Which requests are tried again, and how often.")
+    shield = Choice(
+        "Which requests that failed on the canary stable answers instead. They still count as failures of the "
+        "canary. safe: GET, HEAD, OPTIONS. idempotent: also PUT, DELETE, TRACE, and any with an Idempotency-Key.",
+        "off",
+        "safe",
+        "idempotent",
+    )
+    shield_on = ListOf(
+        StatusField("Statuses.", 500, 599),
+        "Answers of the canary that the shield takes for failures, as it does no answer at all.",
+        100,
+        of="statuses",
+    )
+    rescue = Section(
+        RescuePart,
+        "Lets files that only one version has be found whichever version is asked; {} turns it on.",
+        null=True,
+    )
+    failover = Choice(
+        "Who answers for stable while none of its servers is available. none: nobody. canary: the canary.",
+        "none",
+        "canary",
     )
 
     @validates_schema

@@ -61,6 +61,7 @@ class ServerPart(Part):
     tls = Section(
         TlsPart, "How the server of an https:// URL is verified. Not given: by the defaults.", null=True
     )
+    drain = Flag("Whether the server only finishes what it has; its visitors move to others.")
 
     @validates_schema
     def tls_has_use(self, data: dict[str, Any], **_: Any) -> None:
@@ -90,15 +91,20 @@ class VersionPart(Part):
                 )
 
 
+def _exactly(name: str, value: Any) -> dict[str, Any]:
+    return {"required": [name], "properties": {name: {"const": value}}}
+
+
 class StableVersionPart(VersionPart):
     also: ClassVar = {
         "required": ["servers"],
         "properties": {
-            "servers": {"contains": {"not": {"required": ["weight"], "properties": {"weight": {"const": 0}}}}}
+            "servers": {"contains": {"not": {"anyOf": [_exactly("weight", 0), _exactly("drain", True)]}}},
         },
     }
 
     @validates_schema
     def serves(self, data: dict[str, Any], **_: Any) -> None:
-        if not any(server.weight for server in data.get("servers", ())):
-            raise ValidationError({"servers": ["must have at least one server with a weight above 0"]})
+        if not any(server.weight and not server.drain for server in data.get("servers", ())):
+            why = "must have at least one server with a weight above 0 and without drain"
+            raise ValidationError({"servers": [why]})

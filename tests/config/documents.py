@@ -24,7 +24,7 @@ def servers(least: int, *hosts: str) -> st.SearchStrategy[list[dict[str, Any]]]:
     paths = st.builds("/run/{}/{}".format, st.sampled_from(hosts), names)
     plain = {"url": places.map("http://".__add__) | paths.map("unix:".__add__)}
     secure = {"url": places.map("https://".__add__)}
-    weights = {"weight": st.integers(1, 1000)}
+    weights = {"weight": st.integers(1, 1000), "drain": st.just(False)}
     server = st.one_of(
         st.fixed_dictionaries(plain, optional=weights | {"tls": st.none()}),
         st.fixed_dictionaries(secure, optional=weights | {"tls": st.none() | tls}),
@@ -52,6 +52,38 @@ networks = st.builds(
 )
 balances = st.sampled_from(["round_robin", "random", "least_connections"])
 off = st.sampled_from([None, "off"])
+
+
+def options(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    """An object in which any of these may be missing."""
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+def statuses(least: int, low: int, *words: str) -> st.SearchStrategy[list[int | str]]:
+    return st.lists(st.integers(low, 599) | st.sampled_from(["5xx", *words]), min_size=least, max_size=4)
+
+
+health = options(
+    path=st.none() | names.map("/{}?a=b".format),
+    interval=durations(0.05, 3600),
+    statuses=statuses(1, 100, "1xx", "2xx"),
+    rise=st.integers(1, 100),
+    host=st.none() | host_names | ports.map("[::1]:{}".format),
+    slow_start=off | durations(1, 3600),
+)
+outlier = options(
+    consecutive=off | st.integers(1, 1000), rate=off | st.floats(0.01, 1), window=durations(1, 3600)
+)
+retry = options(
+    attempts=st.integers(1, 10),
+    on=statuses(0, 400, "connect", "reset", "timeout"),
+    methods=st.lists(names, max_size=3),
+    try_timeout=off | durations(0.05, 3600),
+    backoff=off,
+)
+rescue = options(
+    suffixes=st.lists(names.map(".{}".format), min_size=1, max_size=3), remember=durations(1, 3600)
+)
 overrides = st.one_of(
     st.fixed_dictionaries(
         {
@@ -96,8 +128,21 @@ documents = st.fixed_dictionaries(
                 "tunnel_idle": off | durations(0.1, 86400),
             },
         ),
-        "limits": st.fixed_dictionaries({}, optional={"headers": st.integers(8, 1000), "body_bytes": off}),
+        "limits": options(
+            headers=st.integers(8, 1000),
+            body_bytes=off,
+            per_server=off | st.integers(1, 1_000_000),
+            queue=st.integers(0, 1_000_000),
+            queue_time=durations(0.01, 60),
+        ),
         "trusted_proxies": st.lists((addresses | networks).map(str), max_size=3),
         "underscored_headers": st.sampled_from(["drop", "pass", "refuse"]),
+        "health": health,
+        "outlier": outlier,
+        "retry": retry,
+        "shield": st.sampled_from(["off", "safe", "idempotent"]),
+        "shield_on": statuses(0, 500),
+        "rescue": st.none() | rescue,
+        "failover": st.sampled_from(["none", "canary"]),
     },
 )

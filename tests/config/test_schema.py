@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from app.config.model import Config, Override, ServerConfig, StickyKey, TlsConfig, VersionConfig
+from app.config.model import Config, Override, Rescue, ServerConfig, StickyKey, TlsConfig, VersionConfig
 from app.config.schema import dump, load, parse
 from app.errors import InvalidConfig
 from tests.config.documents import SMALL, with_change
 
 STYLES = '"ratio", "random", "hash", "round_robin" or "least_connections"'
+SERVES = "must have at least one server with a weight above 0 and without drain"
 PROXIES = "a list of at most 256 IP addresses and networks"
 
 
@@ -34,7 +35,12 @@ def test_durations(given: Any, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", ["timeouts.request", "timeouts.body_rate", "timeouts.tunnel_idle", "limits.body_bytes"]
+    "field",
+    [
+        *("timeouts.request", "timeouts.body_rate", "timeouts.tunnel_idle"),
+        *("limits.body_bytes", "limits.requests", "limits.per_server"),
+        *("health.slow_start", "outlier.consecutive", "outlier.rate", "retry.try_timeout", "retry.backoff"),
+    ],
 )
 @pytest.mark.parametrize("value", [None, "off"])
 def test_what_may_be_off(field: str, value: Any) -> None:
@@ -98,6 +104,34 @@ def test_servers(server: dict[str, Any], expected: ServerConfig) -> None:
     assert hash(found) == hash(expected)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "text"),
+    [
+        ("health.statuses", 99, 'one of "1xx", "2xx", "3xx", "4xx", "5xx", or a status from 100 to 599'),
+        (
+            "retry.on",
+            "500",
+            'one of "connect", "reset", "timeout", "4xx", "5xx", or a status from 400 to 599',
+        ),
+        ("shield_on", "4xx", 'one of "5xx", or a status from 500 to 599'),
+    ],
+)
+def test_the_sentence_about_a_status(field: str, value: Any, text: str) -> None:
+    assert faults(with_change(field, [500, value])) == {
+        f"{field}[1]": f"got {json.dumps(value)}, must be {text}"
+    }
+
+
+def test_statuses_and_words_stand_side_by_side() -> None:
+    config = load(SMALL | {"retry": {"on": ["connect", 503.0, "5xx"]}, "health": {"statuses": [418, "2xx"]}})
+    assert (config.retry.on, config.health.statuses) == (("connect", 503, "5xx"), (418, "2xx"))
+
+
+def test_rescue_is_off_until_it_is_given() -> None:
+    assert load(SMALL).rescue is load(SMALL | {"rescue": None}).rescue is None
+    assert load(SMALL | {"rescue": {}}).rescue == Rescue()
+
+
 def test_a_sticky_key() -> None:
     assert load(with_change("sticky.key", {"header": "X-User"})).sticky.key == StickyKey("header", "X-User")
 
@@ -127,13 +161,28 @@ def test_a_ratio_without_canary_is_allowed() -> None:
         ("overrides", {}, "got an object, must be a list of at most 256 objects"),
         ("overrides", [{}] * 257, "got 257 of them, must be a list of at most 256 objects"),
         ("stable.servers", None, "got null, must be a list of at most 1000 objects"),
-        ("stable.servers", [], "must have at least one server with a weight above 0"),
+        ("stable.servers", [], SERVES),
+        ("stable.servers", [{"url": "http://a", "drain": True}], SERVES),
         ("sticky.key", {}, "must have exactly one of header, cookie; has 0"),
         ("sticky.key", {"header": "a", "cookie": "b"}, "must have exactly one of header, cookie; has 2"),
         ("underscored_headers", "keep", 'got "keep", must be "drop", "pass" or "refuse"'),
         ("trusted_proxies", "::1", f'got "::1", must be {PROXIES}'),
         ("trusted_proxies", None, f"got null, must be {PROXIES}"),
         ("trusted_proxies", ["::1"] * 257, f"got 257 of them, must be {PROXIES}"),
+        ("health.statuses", [], "got 0 of them, must be a list of 1 to 64 statuses"),
+        ("shield", "post", 'got "post", must be "off", "safe" or "idempotent"'),
+        ("rescue", "on", 'got "on", must be an object'),
+        (
+            "outlier.consecutive",
+            0,
+            'got 0, must be a whole number from 1 to 1,000, or null or "off" for no limit',
+        ),
+        (
+            "health.slow_start",
+            0,
+            'got 0, must be seconds as a number or a text like "250ms", "5s", "10m" or "2h", from 1s to 1h, '
+            'or null or "off" for no delay',
+        ),
         ("ratoi", 1, 'no field is called "ratoi"; did you mean "ratio"?'),
         ("stable.weights", 1, 'no field is called "weights"'),
     ],
