@@ -40,18 +40,16 @@ def history(key: str, versions: Sequence[Version]) -> Response:
 def written(result: Result) -> Response:
     """The outcome of a write, with the headers a read would now have."""
     version = result.item.version
-    response = _json(
-        {
-            "key": result.item.key,
-            "revision": version.revision,
-            "etag": version.etag,
-            "version": version.number,
-            "changed": result.changed,
-            "modified": _time(version.meta.modified),
-        },
-        201 if result.created else 200,
-    )
-    return _describe(response, version)
+    told = {
+        "key": result.item.key,
+        "revision": version.revision,
+        "etag": version.etag,
+        "version": version.number,
+        "changed": result.changed,
+        "modified": _time(version.meta.modified),
+        **_ttl(version),
+    }
+    return _describe(_json(told, 201 if result.created else 200), version)
 
 
 def health(status: str, code: int = 200) -> Response:
@@ -80,6 +78,7 @@ def _entry(item: Item, with_value: bool) -> bytes:
         "etag": version.etag,
         "size": version.size,
         "modified": _time(version.meta.modified),
+        **_ttl(version),
     }
     head = json.dumps(told).encode()
     return head[:-1] + b', "value": ' + item.value.strip() + b"}" if with_value else head
@@ -96,6 +95,12 @@ def _told(version: Version) -> dict[str, Any]:
         "size": version.size,
         "deleted": version.deleted,
     }
+
+
+def _ttl(version: Version) -> dict[str, float]:
+    if version.ttl is None:
+        return {}
+    return {"ttl": int(version.ttl) if version.ttl.is_integer() else version.ttl}
 
 
 def _time(seconds: float) -> str:

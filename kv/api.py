@@ -119,12 +119,14 @@ class Api:
 
     def put(self, request: Asked, key: str) -> Response:
         check_key(key)
-        given = asked.parameters(request, "from")
+        given = asked.parameters(request, "from", "ttl")
+        asked.alone(given, "from", "ttl")
         conditions, meta = asked.conditions(request, key), asked.meta(request)
         if "from" in given:
             asked.no_body(request)
             return answer.written(self._store.restore(key, given["from"], conditions, meta))
-        return answer.written(self._store.put(key, asked.body(request), conditions, meta))
+        ttl = given.get("ttl")
+        return answer.written(self._store.put(key, asked.body(request), conditions, meta, ttl=ttl))
 
     def patch(self, request: Asked, key: str) -> Response:
         check_key(key)

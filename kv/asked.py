@@ -20,6 +20,7 @@ from kv.model import NO_ETAG, Condition, Meta, check_key
 
 MAX_BODY = Limits().value_bytes
 MAX_WAIT = 60.0
+MAX_TTL = 86_400.0
 PAGE = 1_000
 HISTORY = 100
 PATCH_TYPES = ("application/merge-patch+json", "application/json")
@@ -37,7 +38,18 @@ class Asked(Request):
 def _seconds(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
         raise ValueError(text)
-    return min(float(text), MAX_WAIT)
+    return float(text)
+
+
+def _wait(text: str) -> float:
+    return min(_seconds(text), MAX_WAIT)
+
+
+def _ttl(text: str) -> float:
+    seconds = _seconds(text)
+    if not 1 <= seconds <= MAX_TTL:
+        raise ValueError(text)
+    return seconds
 
 
 def _revision(text: str) -> int:
@@ -61,7 +73,8 @@ def _flag(text: str) -> bool:
 
 
 _PARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "wait": (_seconds, f"seconds, at most {MAX_WAIT:.0f}"),
+    "wait": (_wait, f"seconds, at most {MAX_WAIT:.0f}"),
+    "ttl": (_ttl, f"seconds, from 1 to {MAX_TTL:.0f}"),
     "rev": (_revision, "a revision"),
     "from": (_revision, "a revision"),
     "history": (_count(HISTORY), "a number of versions from 1"),

@@ -75,6 +75,12 @@ class Conflict(KvError):
     code = "precondition-failed"
 
 
+class Kept(KvError):
+    """A ttl for a key that is there without one."""
+
+    code = "kept"
+
+
 class TooLarge(KvError):
     """A value above the limit."""
 

@@ -69,7 +69,11 @@ class Meta:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One entry of a key's history. `number` counts the key's versions from 1, deletions included."""
+    """One version of a key. `number` counts the key's kept ones from 1, deletions included.
+
+    `ttl`: seconds it lasts unless it is written again. Such a version, and the deletion that ends it, is not kept:
+    it has no place in the history, is not counted, and need not survive the process.
+    """
 
     number: int
     revision: int
@@ -77,6 +81,11 @@ class Version:
     size: int
     deleted: bool
     meta: Meta
+    ttl: float | None = None
+
+    @property
+    def kept(self) -> bool:
+        return self.ttl is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +101,14 @@ class Item:
         return not self.version.deleted
 
 
-def make_item(key: str, value: bytes | None, number: int, revision: int, meta: Meta) -> Item:
+def make_item(
+    key: str, value: bytes | None, number: int, revision: int, meta: Meta, *, ttl: float | None = None
+) -> Item:
     """The item whose ETag and size follow from `value`; None is a deletion."""
     if value is None:
-        return Item(key, b"", Version(number, revision, NO_ETAG, 0, True, meta))
-    return Item(key, value, Version(number, revision, etag_of(revision, value), len(value), False, meta))
+        return Item(key, b"", Version(number, revision, NO_ETAG, 0, True, meta, ttl))
+    etag = etag_of(revision, value)
+    return Item(key, value, Version(number, revision, etag, len(value), False, meta, ttl))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +131,11 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Replace the value of `key`, or create it."""
+    """Replace the value of `key`, or create it; with a ttl (seconds) for as long only."""
 
     key: str
     value: bytes
+    ttl: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +180,11 @@ class Commit:
     @property
     def changes(self) -> tuple[Item, ...]:
         return tuple(result.item for result in self.results if result.changed)
+
+    @property
+    def kept(self) -> tuple[Item, ...]:
+        """Those of the changes that the history has to have."""
+        return tuple(item for item in self.changes if item.version.kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ PROBLEMS = {
     "forbidden": (403, "Refused"),
     "not-found": (404, "Not found"),
     "method-not-allowed": (405, "Method not allowed"),
+    "kept": (409, "The key is there to stay"),
     "gone": (410, "No longer kept"),
     "length-required": (411, "A body is required"),
     "precondition-failed": (412, "Precondition failed"),

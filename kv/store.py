@@ -80,10 +80,10 @@ class Store:
         return item
 
     def history(self, key: str, limit: int) -> list[Version]:
-        """Newest first. Raises NotFound for a key never written."""
+        """Newest first. Raises NotFound for a key of which nothing is kept."""
         versions = self.engine.history(check_key(key), limit)
         if not versions:
-            raise NotFound("nothing was ever written under this key", key=key)
+            raise NotFound("this key has no history", key=key)
         return versions
 
     def scan(self, prefix: str, after: str, limit: int) -> tuple[int, list[Item]]:
@@ -105,11 +105,19 @@ class Store:
                     break
         return seen
 
-    def put(self, key: str, body: bytes, conditions: Sequence[Condition], meta: Meta) -> Result:
-        """Replace or create. Raises BadDocument and what Engine.commit does."""
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        conditions: Sequence[Condition],
+        meta: Meta,
+        *,
+        ttl: float | None = None,
+    ) -> Result:
+        """Replace or create, for good or for `ttl` seconds. Raises BadDocument and what Engine.commit does."""
         check_key(key)
         document.parse(body)
-        return self._one(Put(key, body), conditions, meta)
+        return self._one(Put(key, body, ttl), conditions, meta)
 
     def merge(self, key: str, body: bytes, conditions: Sequence[Condition], meta: Meta) -> Result:
         """Apply a merge patch (RFC 7396). Raises BadDocument and what Engine.commit does."""

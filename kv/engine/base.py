@@ -13,6 +13,9 @@ from typing import Any, Protocol
 
 from kv.model import Commit, Condition, Event, Item, Meta, Operation, Version
 
+TTL_SLACK = 5.0
+"""Seconds by which a key may outlive its ttl."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -24,13 +27,27 @@ class Limits:
 
 
 class Engine(Protocol):
-    """Methods may switch greenlets; all but `feed` are called from any greenlet, `feed` from one."""
+    """Methods may switch greenlets; all but `feed` are called from any greenlet, `feed` from one.
+
+    A Put with a ttl makes a version like any other for `get`, `scan`, conditions and the feed, but one that lasts for
+    `ttl` seconds from its commit, TTL_SLACK more at most, and is not kept (see Version): it may be lost with the
+    process, which is why it needs no disk. Its revision is never given again all the same, whatever happens.
+
+    - The same value with the same ttl again is no change, but the time begins anew: a lease is renewed, its ETag
+      stays. Another ttl is a change. A Merge leaves the key its ttl, and its time begins anew too.
+    - When its time is up, a commit without a caller deletes it: an event of the feed like any other.
+    - A Put without a ttl makes the key stay, and begins or continues its history. A Put with a ttl over a key that is
+      there to stay is refused (Kept); over a deleted one it is not, and leaves the history as it is.
+    """
 
     def open(self) -> int:
-        """Take exclusive hold of the data; the store's revision. Raises CannotStart."""
+        """Take exclusive hold of the data; the store's revision, no lower than any it ever gave.
+
+        Raises CannotStart.
+        """
 
     def get(self, key: str, revision: int | None = None) -> Item | None:
-        """The live item, or the version written at exactly `revision`, which may be a deletion.
+        """The live item, or the version written at exactly `revision`, which may be a kept deletion.
 
         Raises Gone for a revision older than what is kept.
         """
@@ -44,11 +61,11 @@ class Engine(Protocol):
     def commit(self, conditions: Sequence[Condition], operations: Sequence[Operation], meta: Meta) -> Commit:
         """All operations, or none: each key at most once.
 
-        Raises Conflict, NotFound (merge or deletion of nothing), TooLarge, Full, Unavailable, Unknown.
+        Raises Conflict, NotFound (merge or deletion of nothing), Kept, TooLarge, Full, Unavailable, Unknown.
         """
 
     def history(self, key: str, limit: int) -> list[Version]:
-        """Newest first; empty for a key never written."""
+        """Newest first; empty for a key of which nothing is kept."""
 
     def feed(self) -> Iterator[Event]:
         """Every commit that changed something, in order, from `open` on; ends at `close`.

@@ -9,29 +9,35 @@ from typing import Any
 from gevent.queue import Queue
 
 from kv.engine.base import Limits
+from kv.engine.leases import PERIOD, Leases
 from kv.engine.mirror import Draft, Mirror
-from kv.engine.plan import plan
+from kv.engine.plan import expiry, plan
 from kv.errors import Gone, Unavailable
 from kv.model import Commit, Condition, Event, Item, Meta, Operation, Version
 
 
 class MemoryEngine:
-    """See Engine."""
+    """See Engine. `period`: seconds between two looks for keys whose time is up."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, period: float = PERIOD) -> None:
         self._limits = limits or Limits()
         self._mirror = Mirror()
+        self._leases = Leases(self._expire, period=period)
         self._versions: dict[str, deque[Item]] = {}
         self._feed: Queue[Event | None] = Queue()
         self._accepting = False
 
     def open(self) -> int:
         self._accepting = True
+        self._leases.start()
         return self._mirror.revision
 
     def get(self, key: str, revision: int | None = None) -> Item | None:
         if revision is None:
             return self._mirror.get(key)
+        newest = self._mirror.newest(key)
+        if newest is not None and newest.version.revision == revision:
+            return newest
         kept = self._versions.get(key, ())
         for item in kept:
             if item.version.revision == revision:
@@ -47,16 +53,23 @@ class MemoryEngine:
         if not self._accepting:
             raise Unavailable("the store is closed")
         commit = plan(Draft(self._mirror), conditions, operations, meta, self._limits)
+        self._apply(commit)
+        return commit
+
+    def _expire(self, keys: list[str]) -> None:
+        self._apply(expiry(Draft(self._mirror), keys))
+
+    def _apply(self, commit: Commit) -> None:
+        self._leases.follow(commit)
         if commit.changes:
             self._remember(commit)
             self._mirror.apply(commit)
             self._feed.put(commit)
-        return commit
 
     def _remember(self, commit: Commit) -> None:
         for key in commit.forgotten:
             del self._versions[key]
-        for item in commit.changes:
+        for item in commit.kept:
             self._versions.setdefault(item.key, deque(maxlen=self._limits.versions)).append(item)
 
     def history(self, key: str, limit: int) -> list[Version]:
@@ -71,4 +84,5 @@ class MemoryEngine:
 
     def close(self) -> None:
         self._accepting = False
+        self._leases.stop()
         self._feed.put(None)

@@ -9,21 +9,25 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable
 
 from kv.errors import Full
-from kv.model import Commit, Item
+from kv.model import Commit, Item, prefixes
+
+PREFIXES = 10_000
 
 
 class Mirror:
-    """Knows deletions too: they carry the key's count of versions on."""
+    """Knows kept deletions too: they carry the key's count of versions on."""
 
-    __slots__ = ("_deleted", "_items", "_keys", "revision")
+    __slots__ = ("_beneath", "_deleted", "_items", "_keys", "_left", "revision")
 
-    def __init__(self, items: Iterable[Item] = ()) -> None:
-        """`items`: the newest version of each key."""
+    def __init__(self, items: Iterable[Item] = (), revision: int = 0) -> None:
+        """`items`: the newest kept version of each key. `revision`: the store's, if it is beyond theirs."""
         ordered = sorted(items, key=lambda item: item.version.revision)
         self._items = {item.key: item for item in ordered}
         self._keys = sorted(self._items)
         self._deleted = dict.fromkeys(item.key for item in ordered if not item.live)
-        self.revision = ordered[-1].version.revision if ordered else 0
+        self._beneath: dict[str, Item] = {}  # the kept deletions of keys that are there with a ttl
+        self._left = _Left()
+        self.revision = max(revision, ordered[-1].version.revision if ordered else 0)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -45,7 +49,7 @@ class Mirror:
         """See Engine.scan."""
         first = bisect_left(self._keys, prefix)
         last = bisect_left(self._keys, prefix + "\x7f", first)
-        revision = max((self._items[key].version.revision for key in self._keys[first:last]), default=0)
+        newest = max((self._items[key].version.revision for key in self._keys[first:last]), default=0)
         start = max(first, bisect_right(self._keys, after)) if after else first
         found: list[Item] = []
         for key in self._keys[start:last]:
@@ -53,34 +57,77 @@ class Mirror:
                 break
             if self._items[key].live:
                 found.append(self._items[key])
-        return revision, found
+        return max(newest, self._left.newest(prefix)), found
 
     def apply(self, commit: Commit) -> None:
         for key in commit.forgotten:
-            self._forget(key)
+            self._remove(key, commit.revision)
         for item in commit.changes:
-            if item.key not in self._items:
-                insort(self._keys, item.key)
-            self._items[item.key] = item
-            self._deleted.pop(item.key, None)
-            if not item.live:
-                self._deleted[item.key] = None
+            if item.live or item.version.kept:
+                self._put(item)
+            else:
+                self._end(item)
         self.revision = commit.revision
 
-    def _forget(self, key: str) -> None:
-        del self._items[key], self._deleted[key]
+    def _put(self, item: Item) -> None:
+        if item.key not in self._items:
+            insort(self._keys, item.key)
+        if not item.version.kept and item.key in self._deleted:
+            self._beneath[item.key] = self._items[item.key]
+        elif item.version.kept:
+            self._beneath.pop(item.key, None)
+        self._items[item.key] = item
+        self._deleted.pop(item.key, None)
+        if not item.live:
+            self._deleted[item.key] = None
+
+    def _end(self, deletion: Item) -> None:
+        """A key with a ttl goes; what was kept under its name shows again."""
+        beneath = self._beneath.pop(deletion.key, None)
+        self._left.add(deletion.key, deletion.version.revision)
+        if beneath:
+            self._items[deletion.key], self._deleted[deletion.key] = beneath, None
+        else:
+            self._remove(deletion.key, deletion.version.revision)
+
+    def _remove(self, key: str, revision: int) -> None:
+        self._left.add(key, revision)
+        self._deleted.pop(key, None)
+        del self._items[key]
         del self._keys[bisect_left(self._keys, key)]
+
+
+class _Left:
+    """When something last left each prefix without a trace, lest its revision fall behind.
+
+    Of more than PREFIXES it remembers only that it was no later than now.
+    """
+
+    __slots__ = ("_floor", "_revisions")
+
+    def __init__(self) -> None:
+        self._revisions: dict[str, int] = {}
+        self._floor = 0
+
+    def add(self, key: str, revision: int) -> None:
+        if len(self._revisions) > PREFIXES:
+            self._revisions, self._floor = {}, revision
+        self._revisions.update(dict.fromkeys(prefixes(key), revision))
+
+    def newest(self, prefix: str) -> int:
+        return self._revisions.get(prefix, self._floor)
 
 
 class Draft:
     """Writes on their way to the disk, as the next one in the same batch sees them."""
 
-    __slots__ = ("_forgotten", "_items", "_mirror", "_new", "revision")
+    __slots__ = ("_forgotten", "_items", "_mirror", "_new", "_written", "revision")
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
         self._items: dict[str, Item] = {}
         self._forgotten: set[str] = set()
+        self._written: set[str] = set()
         self._new = 0
         self.revision = mirror.revision
 
@@ -89,6 +136,10 @@ class Draft:
         if key in self._items:
             return self._items[key]
         return None if key in self._forgotten else self._mirror.newest(key)
+
+    def has_written(self, key: str) -> bool:
+        """Whether a commit of this draft named it, be it with what was there."""
+        return key in self._written
 
     def make_room(self, new: int, limit: int, spared: Collection[str]) -> tuple[str, ...]:
         """The deleted keys to forget so that `new` ones fit into `limit`. Raises Full."""
@@ -103,6 +154,7 @@ class Draft:
 
     def add(self, commit: Commit) -> None:
         self._forgotten.update(commit.forgotten)
+        self._written.update(result.item.key for result in commit.results)
         for item in commit.changes:
             self._new += self.newest(item.key) is None
             self._items[item.key] = item

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kv import document
 from kv.engine.base import Limits
 from kv.engine.mirror import Draft
-from kv.errors import BadRequest, Conflict, NotFound, TooLarge
+from kv.errors import BadRequest, Conflict, Kept, NotFound, TooLarge
 from kv.model import (
     NO_ETAG,
     Commit,
@@ -20,6 +20,8 @@ from kv.model import (
     Result,
     make_item,
 )
+
+_EXPIRED = Meta(note="its time was up")
 
 
 def plan(
@@ -38,11 +40,26 @@ def plan(
         _result(operation, old, revision, meta, limits)
         for operation, old in zip(operations, before, strict=True)
     )
-    if not any(result.changed for result in results):
-        return Commit(draft.revision, results)
-    commit = Commit(revision, results, draft.make_room(before.count(None), limits.keys, keys))
+    if any(result.changed for result in results):
+        commit = Commit(revision, results, draft.make_room(before.count(None), limits.keys, keys))
+    else:
+        commit = Commit(draft.revision, results)
     draft.add(commit)
     return commit
+
+
+def expiry(draft: Draft, keys: Iterable[str]) -> Commit:
+    """The commit that ends those of `keys`, whose time is up, that nobody has written since `draft` began."""
+    revision = draft.revision + 1
+    due = [item for key in keys if not draft.has_written(key) and (item := draft.newest(key))]
+    results = tuple(Result(_deletion(item, revision), changed=True) for item in due)
+    commit = Commit(revision if results else draft.revision, results)
+    draft.add(commit)
+    return commit
+
+
+def _deletion(item: Item, revision: int) -> Item:
+    return make_item(item.key, None, item.version.number, revision, _EXPIRED, ttl=item.version.ttl)
 
 
 def _check(condition: Condition, draft: Draft) -> None:
@@ -64,10 +81,12 @@ def _result(operation: Operation, old: Item | None, revision: int, meta: Meta, l
     value = _value(operation, live)
     if value is not None and len(value) > limits.value_bytes:
         raise TooLarge(f"a value may have {limits.value_bytes} bytes", key=operation.key)
-    if live is not None and value == live.value:
+    ttl = _ttl(operation, live)
+    if live is not None and (value, ttl) == (live.value, live.version.ttl):
         return Result(live, changed=False)
-    number = old.version.number + 1 if old else 1
-    return Result(make_item(operation.key, value, number, revision, meta), changed=True, created=live is None)
+    number = (old.version.number if old else 0) + (ttl is None)
+    item = make_item(operation.key, value, number, revision, meta, ttl=ttl)
+    return Result(item, changed=True, created=live is None)
 
 
 def _value(operation: Operation, live: Item | None) -> bytes | None:
@@ -77,3 +96,12 @@ def _value(operation: Operation, live: Item | None) -> bytes | None:
     if live is None:
         raise NotFound("there is nothing under this key", key=operation.key, etag=NO_ETAG)
     return document.merge_bytes(live.value, operation.patch) if isinstance(operation, Merge) else None
+
+
+def _ttl(operation: Operation, live: Item | None) -> float | None:
+    present = live.version.ttl if live else None
+    if not isinstance(operation, Put):
+        return present
+    if operation.ttl is not None and live is not None and present is None:
+        raise Kept("this key is there to stay; one with a ttl has to have another name", key=operation.key)
+    return operation.ttl

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -18,8 +19,9 @@ from gevent.queue import Empty, Queue
 from gevent.threadpool import ThreadPool
 
 from kv.engine.base import Limits
+from kv.engine.leases import PERIOD, Leases
 from kv.engine.mirror import Draft, Mirror
-from kv.engine.plan import plan
+from kv.engine.plan import expiry, plan
 from kv.engine.sqlite_file import Connect, FileLock, SqliteFile, connect
 from kv.errors import CannotStart, Full, KvError, Unavailable, Unknown
 from kv.model import Commit, Condition, Event, Item, Meta, Operation, Version
@@ -27,28 +29,40 @@ from kv.model import Commit, Condition, Event, Item, Meta, Operation, Version
 log = logging.getLogger(__name__)
 
 BATCH = 128
+RESERVED = 10_000
+"""Revisions taken on the disk at once for what needs no disk: a crash skips them, and gives none of them twice."""
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """One caller's commit, waiting for its outcome."""
+    """One caller's commit, weighed on what was written before it, and waiting for its outcome."""
 
-    conditions: Sequence[Condition]
-    operations: Sequence[Operation]
-    meta: Meta
+    weigh: Callable[[Draft], Commit]
     outcome: AsyncResult[Commit]
 
 
 class SqliteEngine:
-    """See Engine. `connect` makes the connection; it is called in the native thread."""
+    """See Engine. `connect` makes the connection; it is called in the native thread.
 
-    def __init__(self, path: Path, limits: Limits | None = None, *, connect: Connect = connect) -> None:
+    `period`: seconds between two looks for keys whose time is up.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        limits: Limits | None = None,
+        *,
+        connect: Connect = connect,
+        period: float = PERIOD,
+    ) -> None:
         self._path = path
         self._limits = limits or Limits()
         self._file = SqliteFile(path, self._limits.versions, connect)
         self._lock = FileLock(path.with_name(path.name + ".lock"))
         self._mirror = Mirror()
+        self._leases = Leases(self._expire, period=period)
+        self._reserved = 0
         self._writes: Queue[_Write | None] = Queue()
         self._feed: Queue[Event | KvError | None] = Queue()
         self._accepting = False
@@ -64,12 +78,14 @@ class SqliteEngine:
             raise CannotStart(f"{self._path} cannot be used: {error.strerror}") from error
         self._pool = ThreadPool(1)
         try:
-            self._mirror = Mirror(self._in_thread(self._file.open))
+            items, self._reserved = self._in_thread(self._file.open)
         except KvError:
             self._release()
             raise
+        self._mirror = Mirror(items, self._reserved)
         self._accepting = True
         self._committer = Greenlet.spawn(self._run)
+        self._leases.start()
         return self._mirror.revision
 
     def get(self, key: str, revision: int | None = None) -> Item | None:
@@ -87,9 +103,18 @@ class SqliteEngine:
         return self._in_thread(self._file.history, key, limit)
 
     def commit(self, conditions: Sequence[Condition], operations: Sequence[Operation], meta: Meta) -> Commit:
+        def weigh(draft: Draft) -> Commit:
+            return plan(draft, conditions, operations, meta, self._limits)
+
+        return self._submit(weigh)
+
+    def _expire(self, keys: list[str]) -> None:
+        self._submit(partial(expiry, keys=keys))
+
+    def _submit(self, weigh: Callable[[Draft], Commit]) -> Commit:
         if not self._accepting:
             raise Unavailable("the store is closed")
-        write = _Write(conditions, operations, meta, AsyncResult())
+        write = _Write(weigh, AsyncResult())
         self._writes.put(write)
         return cast(Commit, write.outcome.get())
 
@@ -105,6 +130,7 @@ class SqliteEngine:
     def close(self) -> None:
         if self._committer is not None:
             self._accepting = False
+            self._leases.stop()
             self._writes.put(None)
             self._committer.join()
             self._committer = None
@@ -154,14 +180,14 @@ class SqliteEngine:
     def _commit(self, batch: list[_Write]) -> None:
         draft = Draft(self._mirror)
         outcomes = [self._weigh(write, draft) for write in batch]
-        changing = [commit for commit in outcomes if isinstance(commit, Commit) and commit.changes]
+        commits = [commit for commit in outcomes if isinstance(commit, Commit)]
         try:
-            self._make_durable(changing)
+            self._make_durable(commits)
         except (Full, Unavailable) as error:
             # An outcome weighed against a write that failed is worth nothing either.
             outcomes = [error] * len(batch)
         else:
-            self._publish(changing)
+            self._publish(commits)
         for write, outcome in zip(batch, outcomes, strict=True):
             _answer(write, outcome)
 
@@ -169,18 +195,25 @@ class SqliteEngine:
         if self._broken is not None:
             return self._broken
         try:
-            return plan(draft, write.conditions, write.operations, write.meta, self._limits)
+            return write.weigh(draft)
         except Exception as error:  # noqa: BLE001  one caller's, not the batch's
             return error
 
     def _publish(self, commits: list[Commit]) -> None:
         for commit in commits:
-            self._mirror.apply(commit)
-            self._feed.put(commit)
+            self._leases.follow(commit)
+            if commit.changes:
+                self._mirror.apply(commit)
+                self._feed.put(commit)
 
     def _make_durable(self, commits: list[Commit]) -> None:
-        if commits:
-            self._in_thread(self._file.write, commits)
+        lasting = [commit for commit in commits if commit.kept or commit.forgotten]
+        passing = [commit.revision for commit in commits if len(commit.kept) < len(commit.changes)]
+        taken = max(passing, default=0)
+        reserve = taken + RESERVED if taken > self._reserved else None
+        if lasting or reserve:
+            self._in_thread(self._file.write, lasting, reserve)
+        self._reserved = reserve or self._reserved
 
     def _break_down(self, batch: list[_Write], error: Exception) -> None:
         log.critical("the store at %s failed and has to be read again: %s", self._path, error)

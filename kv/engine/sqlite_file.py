@@ -18,7 +18,7 @@ from kv.model import Commit, Item, Meta, Version
 Connect = Callable[[str], sqlite3.Connection]
 
 _APPLICATION_ID = 0x5E217B  # tells our files from other people's
-_FORMAT = 1
+_FORMAT = 2
 
 # The value comes last: SQLite then reads the columns before it without touching a large value's overflow pages.
 _SCHEMA = """
@@ -26,6 +26,9 @@ CREATE TABLE IF NOT EXISTS versions (
     key TEXT NOT NULL, revision INTEGER NOT NULL, number INTEGER NOT NULL, etag TEXT NOT NULL,
     modified REAL NOT NULL, author TEXT NOT NULL, note TEXT NOT NULL, value BLOB,
     PRIMARY KEY (key, revision))
+"""
+_RESERVED_SCHEMA = """
+CREATE TABLE IF NOT EXISTS reserved (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), revision INTEGER NOT NULL)
 """
 # Exclusive: a second connection that writes or checkpoints at once can corrupt the file before SQLite 3.51.3.
 _PRAGMAS = ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL")
@@ -38,6 +41,8 @@ _HISTORY = f"SELECT {_COLUMNS} FROM versions WHERE key = ? ORDER BY revision DES
 _OLDEST = "SELECT revision, number FROM versions WHERE key = ? ORDER BY revision LIMIT 1"
 _INSERT = "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _PRUNE = "DELETE FROM versions WHERE key = ? AND number <= ?"
+_RESERVED = "SELECT coalesce(MAX(revision), 0) FROM reserved"
+_RESERVE = "INSERT OR REPLACE INTO reserved VALUES (1, ?)"
 _FORGET = "DELETE FROM versions WHERE key = ?"
 
 
@@ -55,12 +60,13 @@ class SqliteFile:
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
 
-    def open(self) -> list[Item]:
-        """The newest version of every key. Raises CannotStart."""
+    def open(self) -> tuple[list[Item], int]:
+        """The newest version of every key, and the newest revision reserved. Raises CannotStart."""
         try:
             self._connection = self._connect(str(self._path))
             self._prepare()
-            return [_item(row) for row in self._execute(_NEWEST)]
+            newest = [_item(row) for row in self._execute(_NEWEST)]
+            return newest, int(self._execute(_RESERVED).fetchone()[0])
         except sqlite3.Error as error:
             self.close()
             raise CannotStart(f"{self._path} cannot be used: {error}") from error
@@ -76,9 +82,10 @@ class SqliteFile:
         self._execute(f"PRAGMA application_id={_APPLICATION_ID}")
         self._execute(f"PRAGMA user_version={_FORMAT}")
         self._execute(_SCHEMA)
+        self._execute(_RESERVED_SCHEMA)
 
-    def write(self, commits: Iterable[Commit]) -> None:
-        """All of them in one transaction, on the disk when this returns.
+    def write(self, commits: Iterable[Commit], reserved: int | None = None) -> None:
+        """What they keep, in one transaction, on the disk when this returns; with it, the newest revision taken.
 
         Raises Full or Unavailable: nothing was written; Unknown: something may have been, do not go on.
         """
@@ -86,6 +93,8 @@ class SqliteFile:
             self._execute("BEGIN IMMEDIATE")
             for commit in commits:
                 self._write(commit)
+            if reserved is not None:
+                self._execute(_RESERVE, (reserved,))
         except sqlite3.Error as error:
             self._rollback()
             raise _failure(error, Unavailable) from error
@@ -98,7 +107,7 @@ class SqliteFile:
     def _write(self, commit: Commit) -> None:
         for key in commit.forgotten:
             self._execute(_FORGET, (key,))
-        for item in commit.changes:
+        for item in commit.kept:
             self._execute(_INSERT, _row(item))
             if item.version.number > self._versions:
                 self._execute(_PRUNE, (item.key, item.version.number - self._versions))

@@ -22,9 +22,10 @@ from kv.watch import Hub
 
 MakeEngine = Callable[[Path, Limits | None], Engine]
 
+PERIOD = 0.02  # seconds between two looks for keys whose time is up
 ENGINES: dict[str, MakeEngine] = {
-    "memory": lambda folder, limits: MemoryEngine(limits),
-    "sqlite": lambda folder, limits: SqliteEngine(folder / "kv.db", limits),
+    "memory": lambda folder, limits: MemoryEngine(limits, period=PERIOD),
+    "sqlite": lambda folder, limits: SqliteEngine(folder / "kv.db", limits, period=PERIOD),
 }
 
 
@@ -37,8 +38,8 @@ def opened(engine: Engine) -> Iterator[Engine]:
         engine.close()
 
 
-def put(engine: Engine, key: str, value: bytes, *conditions: Condition) -> Commit:
-    return engine.commit(conditions, [Put(key, value)], Meta())
+def put(engine: Engine, key: str, value: bytes, *conditions: Condition, ttl: float | None = None) -> Commit:
+    return engine.commit(conditions, [Put(key, value, ttl)], Meta())
 
 
 def delete(engine: Engine, key: str) -> Commit:
