@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.balance.failure import KINDS
 from app.config.fields import TCHARS, Duration, Number, Text, Whole
-from app.config.model import Health, Outlier, Rescue, Retry
+from app.config.model import HealthConfig, OutlierConfig, RescueConfig, RetryConfig
 from app.config.origin import HOST_NAME
 from app.config.part import ListOf, Part
 from app.config.status_field import StatusField
@@ -14,7 +14,7 @@ _STATUSES = 64
 
 
 class HealthPart(Part):
-    makes = Health
+    makes = HealthConfig
 
     path = Text(
         "What each server is asked for now and then, with its query; null: no server is probed.",
@@ -54,7 +54,7 @@ class HealthPart(Part):
 
 
 class OutlierPart(Part):
-    makes = Outlier
+    makes = OutlierConfig
 
     consecutive = Whole(
         "A server is ejected after so many failures in a row: no connection, no answer in time, a reset, 5xx.",
@@ -78,7 +78,7 @@ class OutlierPart(Part):
 
 
 class RetryPart(Part):
-    makes = Retry
+    makes = RetryConfig
 
     attempts = Whole("How often a request is tried in all, each time at another server; 1: once.", 1, 10)
     on = ListOf(
@@ -116,7 +116,7 @@ class RetryPart(Part):
 
 
 class RescuePart(Part):
-    makes = Rescue
+    makes = RescueConfig
 
     suffixes = ListOf(
         Text("Suffixes.", r"""[!-"$->@-~]+""", "printable ASCII without ? and #", 64),

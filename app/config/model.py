@@ -112,7 +112,7 @@ Status = int | str
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class HealthConfig:
     """Probes of each server, unless `path` is None. `rise`, `fall`: so many in a row change what is thought of it.
 
     `host`: the probes' Host; None: the server's own. `slow_start`: how long a server that is back takes to have
@@ -130,7 +130,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlier:
+class OutlierConfig:
     """When a server is ejected for what it does to requests: `consecutive` failures, or a `rate` of them.
 
     The rate counts once `min_requests` have ended within the last `window`. `ejection`: how long the first
@@ -146,7 +146,7 @@ class Outlier:
 
 
 @dataclass(frozen=True, slots=True)
-class Retry:
+class RetryConfig:
     """Which requests are tried again at another server. `attempts`: tries in all.
 
     `on`: statuses, and the kinds of balance.failure. `budget`: second tries of all kinds, as a share of
@@ -163,7 +163,7 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
-class Rescue:
+class RescueConfig:
     """Paths that the other version may have, by how they end, and how long it is remembered which one has them."""
 
     suffixes: tuple[str, ...] = (
@@ -192,10 +192,10 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     underscored_headers: str = "drop"
-    health: Health = field(default_factory=Health)
-    outlier: Outlier = field(default_factory=Outlier)
-    retry: Retry = field(default_factory=Retry)
+    health: HealthConfig = field(default_factory=HealthConfig)
+    outlier: OutlierConfig = field(default_factory=OutlierConfig)
+    retry: RetryConfig = field(default_factory=RetryConfig)
     shield: str = "safe"
     shield_on: tuple[Status, ...] = (500, 502, 503, 504)
-    rescue: Rescue | None = None
+    rescue: RescueConfig | None = None
     failover: str = "none"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.config.model import Config, Override, Rescue, ServerConfig, StickyKey, TlsConfig, VersionConfig
+from app.config.model import Config, Override, RescueConfig, ServerConfig, StickyKey, TlsConfig, VersionConfig
 from app.config.schema import dump, load, parse
 from app.errors import InvalidConfig
 from tests.config.documents import SMALL, with_change
@@ -129,7 +129,7 @@ def test_statuses_and_words_stand_side_by_side() -> None:
 
 def test_rescue_is_off_until_it_is_given() -> None:
     assert load(SMALL).rescue is load(SMALL | {"rescue": None}).rescue is None
-    assert load(SMALL | {"rescue": {}}).rescue == Rescue()
+    assert load(SMALL | {"rescue": {}}).rescue == RescueConfig()
 
 
 def test_a_sticky_key() -> None:
