@@ -6,7 +6,8 @@ It never waits and never looks at a clock. What happens to the request afterward
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -14,7 +15,8 @@ from app.balance.facts import Facts
 from app.balance.group import Group
 from app.balance.overrides import Overrides
 from app.balance.server import Load, Server
-from app.balance.sticky import Identity, digest, new_visitor
+from app.balance.standing import WHOLE
+from app.balance.sticky import Identity, Rendezvous, digest, new_visitor
 from app.balance.styles import STYLES, Choices, Share
 from app.config.model import Config
 
@@ -32,6 +34,7 @@ class Balancer:
 
     `loads` gives the Load of a URL, the same one at every call. `previous` is the Balancer in force until
     now: its rotations and the canary's share go on where they stand. It is not kept.
+    `out`: the versions that have servers, of which none is available.
     """
 
     __slots__ = (
@@ -47,6 +50,7 @@ class Balancer:
         "_styled",
         "config",
         "identity",
+        "out",
         "servers",
     )
 
@@ -63,8 +67,8 @@ class Balancer:
         self._key = config.salt.encode()
         self.identity = Identity(config.sticky)
         self._overrides = Overrides(config.overrides) if config.overrides else None
-        self._styled = {server: Choice(server, None, "style") for server in self.servers}
-        self._stuck = {server: Choice(server, None, "sticky") for server in self.servers}
+        self._styled: dict[Server, Choice] = {}
+        self._stuck: dict[Server, Choice] = {}
         self._sticky = config.sticky_sessions
         self._share: Share = previous._share if previous else Share(rng)
         self._groups: dict[str, Group] = previous._groups if previous else {}
@@ -74,11 +78,15 @@ class Balancer:
         """Take note that the availability of servers has changed. Rotations it does not touch go on."""
         before, self._groups = self._groups, {}
         config, group = self.config, partial(self._group, before)
-        live = tuple(server for server in self.servers if server.weight and server.load.available)
+        versions = {version: _available(_of(version, self.servers)) for version in ("stable", "canary")}
+        live = _weighed((*versions["stable"], *versions["canary"]))
         stable = group("stable", config.stable.balance, _of("stable", live))
         canary = group("canary", config.canary.balance, _of("canary", live))
+        self.out = tuple(name for name, some in versions.items() if not some and _of(name, self.servers))
+        self._styled = {server: Choice(server, None, "style") for server in live}
+        self._stuck = {server: Choice(server, None, "sticky") for server in live}
         choices = Choices(
-            stable=stable,
+            stable=stable or (canary if config.failover == "canary" else stable),
             canary=canary or stable,
             everyone=partial(group, "everyone", config.style, live),
             digest=partial(_digest, self.identity, self._key),
@@ -92,8 +100,8 @@ class Balancer:
     def choose(self, facts: Facts) -> Choice:
         """The server for this request.
 
-        Raises BalanceError when no server may take it: what is stable's by ratio, chance or point never goes
-        to the canary instead.
+        Raises BalanceError when no server may take it: what is stable's by ratio, chance or point goes to the
+        canary instead only if `failover` says so.
         """
         if self._overrides is not None and (server := self._overridden(self._overrides, facts)):
             return Choice(server, None, "override")
@@ -104,6 +112,23 @@ class Balancer:
             return self._stuck[self._place(digest(visitor, self._key))]
         visitor = new_visitor(self._rng)
         return Choice(self._place(digest(visitor, self._key)), visitor, "sticky")
+
+    def another(
+        self, version: str, facts: Facts, visitor: bytes | None, tried: Collection[Load]
+    ) -> Server | None:
+        """A server of `version` for one more try, none of those tried; None when there is no other.
+
+        Who sticks, or is told apart by hash, is placed among what is left; `visitor`: the id of a new visitor.
+        """
+        left = [server for server in self._groups[version].servers if server.load not in tried]
+        if not left:
+            return None
+        visitor = visitor or (self.identity.of(facts) if self._sticky else None)
+        if visitor is not None:
+            return Rendezvous(left).place(digest(visitor, self._key))
+        if self.config.style == "hash":
+            return Rendezvous(left).place(_digest(self.identity, self._key, facts))
+        return self._rng.choices(left, [server.weight for server in left])[0]
 
     def _overridden(self, overrides: Overrides, facts: Facts) -> Server | None:
         version = overrides.version(facts)
@@ -127,16 +152,32 @@ def _digest(identity: Identity, key: bytes, facts: Facts) -> int:
 
 
 def _servers(config: Config, loads: Callable[[str], Load], known: tuple[Server, ...]) -> tuple[Server, ...]:
-    """The config's servers, stable ones first; those known and unchanged are the same objects as before."""
+    """The config's servers, stable ones first; those known and unchanged are the same objects as before.
+
+    One that drains has no weight.
+    """
     before = {(server.url, server.version, server.weight, id(server.load)): server for server in known}
     servers = []
     for version, part in (("stable", config.stable), ("canary", config.canary)):
         for each in part.servers:
-            load = loads(each.url)
-            same = before.get((each.url, version, each.weight, id(load)))
-            servers.append(same or Server(each.url, version, each.weight, load))
+            load, weight = loads(each.url), 0 if each.drain else each.weight
+            same = before.get((each.url, version, weight, id(load)))
+            servers.append(same or Server(each.url, version, weight, load))
     return tuple(servers)
 
 
 def _of(version: str, servers: tuple[Server, ...]) -> tuple[Server, ...]:
-    return tuple(server for server in servers if server.version == version)
+    return tuple(server for server in servers if server.version == version and server.weight)
+
+
+def _available(servers: tuple[Server, ...]) -> tuple[Server, ...]:
+    """Those that may be chosen. If all that are up have been ejected, all of them serve rather than none."""
+    up = tuple(server for server in servers if not server.load.down)
+    return tuple(server for server in up if not server.load.ejected) or up
+
+
+def _weighed(servers: tuple[Server, ...]) -> tuple[Server, ...]:
+    """The servers themselves, or stand-ins whose weights say how far those are that start slowly."""
+    if all(server.load.tenths == WHOLE for server in servers):
+        return servers
+    return tuple(replace(server, weight=server.weight * server.load.tenths) for server in servers)

@@ -6,20 +6,32 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from app.balance.standing import WHOLE
+
 
 @dataclass(slots=True, eq=False)
 class Load:
     """Live figures of one server URL. They outlive every config change, so there is one Load a URL.
 
-    `in_flight` counts exchanges under way, `requests` and `failures` all since the process began.
-    Whoever changes `available` tells the balancer by `refresh()`. `pool` belongs to the floor above.
+    `in_flight` counts exchanges under way, `requests` and `failures` all since the process began, `in_a_row`
+    the failures since the last success. `down`: so say its probes. `tenths`: of its share, less than WHOLE
+    while it starts slowly. Whoever changes one of these three tells the balancer by `refresh()`.
+    `pool` belongs to the floor above.
     """
 
     in_flight: int = 0
-    available: bool = True
     requests: int = 0
     failures: int = 0
+    in_a_row: int = 0
+    down: bool = False
+    ejected: bool = False
+    tenths: int = WHOLE
     pool: Any = None
+
+    @property
+    def available(self) -> bool:
+        """May it be chosen?"""
+        return not (self.down or self.ejected)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -60,7 +60,7 @@ def test_servers_are_shown_with_their_load(instance: Instance) -> None:
     instance.apply().serve("stable", 200, 200)
     instance.loads[STABLE].in_flight = 4
     instance.loads[STABLE].failures = 1
-    instance.loads[CANARY].available = False
+    instance.loads[CANARY].down = True
     versions = instance.status()["versions"]
     assert versions["stable"]["servers"] == [
         {"url": STABLE, "weight": 3, "available": True, "in_flight": 4, "requests": 2, "failures": 1}

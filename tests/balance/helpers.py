@@ -87,7 +87,7 @@ def balancer(
 def take_out(fleet: Balancer, *urls: str) -> None:
     """Make exactly these servers unavailable."""
     for server in fleet.servers:
-        server.load.available = server.url not in urls
+        server.load.down = server.url in urls
     fleet.refresh()
 
 

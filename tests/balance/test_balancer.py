@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from app.balance.balancer import Balancer
-from app.balance.server import Load
+from app.balance.server import Load, Server
 from app.balance.styles import STYLES
 from app.config.model import Config, Override
+from app.errors import BalanceError
 from tests.balance.helpers import (
     ANYONE,
     RARE,
@@ -187,6 +188,124 @@ def test_a_load_that_was_forgotten_is_not_kept_alive_by_the_rotation() -> None:
     assert other.choose(ANYONE).server.load is fresh["http://stable-0"]
 
 
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("sticky", [True, False])
+def test_a_server_that_is_ejected_or_drains_is_not_chosen(style: str, sticky: bool) -> None:
+    of = config((1, 1, 1), (), style=style, sticky_sessions=sticky)
+    drained = replace(of.stable.servers[0], drain=True)
+    of = replace(of, stable=replace(of.stable, servers=(drained, *of.stable.servers[1:])))
+    fleet = balancer(of)
+    fleet.servers[1].load.ejected = True
+    fleet.refresh()
+    assert {fleet.choose(visitor(n)).server.url for n in range(100)} == {"http://stable-2"}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_when_all_that_are_up_are_ejected_they_all_serve(style: str) -> None:
+    fleet = balancer(config((1, 1, 1), (), style=style))
+    take_out(fleet, "http://stable-0")
+    for server in fleet.servers:
+        server.load.ejected = True
+    fleet.refresh()
+    assert {fleet.choose(visitor(n)).server.url for n in range(100)} == {"http://stable-1", "http://stable-2"}
+    assert fleet.out == ()
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("sticky", [True, False])
+def test_a_server_that_starts_slowly_has_its_tenths(style: str, sticky: bool) -> None:
+    fleet = balancer(config((2, 2, 2), (), style=style, sticky_sessions=sticky))
+    fleet.servers[0].load.tenths = 4
+    fleet.refresh()
+    seen = Counter(served(fleet, n) for n in range(6000))
+    assert chi_square(seen, {"http://stable-0": 4, "http://stable-1": 10, "http://stable-2": 10}) < RARE[2]
+    for server in fleet.servers:
+        server.load.tenths, server.load.in_flight = 10, 0
+    fleet.refresh()
+    assert {fleet.choose(visitor(n)).server for n in range(100)} == set(fleet.servers)
+
+
+def served(fleet: Balancer, number: int) -> str:
+    """Each request is another visitor's, and stays under way as long as many others."""
+    server = fleet.choose(visitor(number)).server
+    server.load.in_flight += 1
+    return server.url
+
+
+def test_servers_that_come_back_together_share_evenly() -> None:
+    fleet = balancer(config((1, 1), ()))
+    for server in fleet.servers:
+        server.load.tenths = 1
+    fleet.refresh()
+    seen = Counter(fleet.choose(ANYONE).server.url for _ in range(100))
+    assert set(seen.values()) == {50}
+
+
+@pytest.mark.parametrize(
+    ("down", "out"),
+    [
+        ((), ()),
+        (("http://canary-0",), ("canary",)),
+        (("http://stable-0",), ("stable",)),
+        (("http://stable-0", "http://canary-0"), ("stable", "canary")),
+    ],
+)
+def test_versions_without_an_available_server_are_told(down: tuple[str, ...], out: tuple[str, ...]) -> None:
+    fleet = balancer(config())
+    take_out(fleet, *down)
+    assert fleet.out == out
+
+
+def test_a_version_that_has_no_server_is_not_out() -> None:
+    assert balancer(config((1,), (0,))).out == ()
+
+
+@pytest.mark.parametrize("style", ["ratio", "random", "hash"])
+@pytest.mark.parametrize("sticky", [True, False])
+def test_stables_requests_go_to_the_canary_only_if_the_document_says_so(style: str, sticky: bool) -> None:
+    for failover in ("none", "canary"):
+        fleet = balancer(config(style=style, sticky_sessions=sticky, failover=failover, ratio=0.0))
+        take_out(fleet, "http://stable-0")
+        if failover == "canary":
+            assert fleet.choose(visitor(1)).server.version == "canary"
+        else:
+            with pytest.raises(BalanceError):
+                fleet.choose(visitor(1))
+
+
+def test_another_server_is_none_of_those_tried() -> None:
+    fleet = balancer(config((1, 3, 6), ()))
+    first = fleet.servers[0].load
+    seen = Counter(url(fleet.another("stable", ANYONE, None, [first])) for _ in range(3000))
+    assert chi_square(seen, {"http://stable-1": 1, "http://stable-2": 2}) < RARE[1]
+    assert fleet.another("stable", ANYONE, None, [server.load for server in fleet.servers]) is None
+    assert fleet.another("canary", ANYONE, None, []) is None
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_who_sticks_has_another_server_of_its_own(new: bool) -> None:
+    fleet = balancer(config((1, 1, 1), (), sticky_sessions=True))
+    for number in range(50):
+        name = str(number).encode()
+        asks, told = (ANYONE, name) if new else (visitor(name), None)
+        first = fleet.choose(visitor(name)).server
+        again = {url(fleet.another("stable", asks, told, [first.load])) for _ in range(10)}
+        take_out(fleet, first.url)
+        assert again == {fleet.choose(visitor(name)).server.url}
+        take_out(fleet)
+
+
+def test_who_is_told_apart_by_hash_has_another_server_of_its_own() -> None:
+    fleet = balancer(config((1, 1, 1), (), style="hash"))
+    first = fleet.choose(ANYONE).server
+    assert len({url(fleet.another("stable", ANYONE, None, [first.load])) for _ in range(20)}) == 1
+
+
+def url(server: Server | None) -> str:
+    assert server
+    return server.url
+
+
 class WatchedBalancer(Balancer):
     __slots__ = ("__weakref__",)
 
@@ -207,7 +326,7 @@ def test_the_previous_balancer_and_its_servers_are_let_go(style: str) -> None:
 
 def test_choosing_asks_nothing_about_availability() -> None:
     fleet = balancer(config((1, 1), ()))
-    fleet.servers[0].load.available = False
+    fleet.servers[0].load.down = True
     assert len({fleet.choose(ANYONE).server for _ in range(2)}) == 2
     fleet.refresh()
     assert len({fleet.choose(ANYONE).server for _ in range(4)}) == 1
