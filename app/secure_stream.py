@@ -100,6 +100,10 @@ class SecureStream(Stream):
             self._ahead += self._decipher(self._stream._recv(READ_SIZE))
         return self._ended and not self._ahead
 
+    def quiet(self) -> bool:
+        """See Stream. What only TLS itself has to say is nothing."""
+        return (self._stream.quiet() or not self._tells()) and not self._ahead
+
     def acknowledged(self) -> int | None:
         """See Stream; the bytes are those of TLS."""
         return self._stream.acknowledged()
@@ -196,14 +200,18 @@ class SecureStream(Stream):
 
     def _stirred(self) -> None:
         """The peer has sent something, or left, and nobody reads. Called in the hub."""
+        if not self._tells():
+            self._stream.watch()
+        elif self.on_idle_data is not None:
+            self.on_idle_data()
+
+    def _tells(self) -> bool:
+        """Has what came while nobody read a meaning beyond TLS?"""
         try:
             self.ended()
         except OSError as error:
             self._fault = error
-        if not (self._ahead or self._ended or self._fault):
-            self._stream.watch()
-        elif self.on_idle_data is not None:
-            self.on_idle_data()
+        return bool(self._ahead or self._ended or self._fault)
 
     def _flush(self) -> None:
         """Send what OpenSSL has to say. One greenlet at a time: records must keep their order."""

@@ -16,6 +16,8 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from fcntl import ioctl
+from termios import FIONREAD
 from typing import Any, ClassVar
 
 from gevent.hub import get_hub
@@ -26,6 +28,11 @@ READ_SIZE = 64 * 1024
 
 # Linux's struct tcp_info: where tcpi_bytes_acked stands, and the bytes that must be asked for to have it.
 BYTES_ACKED = slice(120, 128)
+
+
+# The answer of FIONREAD. One will do: nothing else runs between the question and the look at it.
+NOTHING = bytes(4)
+_unread = bytearray(NOTHING)
 
 
 class PartlySent(OSError):
@@ -138,6 +145,11 @@ class Stream:
             return not self._recv(1, _socket.MSG_PEEK)
         except BlockingIOError:
             return False
+
+    def quiet(self) -> bool:
+        """Has the peer sent nothing that is still unread? Never waits; an end is nothing."""
+        ioctl(self._socket.fileno(), FIONREAD, _unread)
+        return _unread == NOTHING
 
     def acknowledged(self) -> int | None:
         """How many bytes the peer's kernel has taken so far (RFC 9293, SND.UNA); None if that is not told."""

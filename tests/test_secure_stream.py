@@ -283,6 +283,29 @@ def test_session_tickets_stir_nobody():
     server.close()
 
 
+def test_is_quiet_until_something_comes(ends):
+    stream, client = ends
+    assert stream.quiet()
+    client.sendall(b"a")
+    wait_until(lambda: not stream.quiet(), what="the data")
+    assert not stream.quiet()
+    assert stream.read() == b"a"
+    assert stream.quiet()
+
+
+def test_is_quiet_while_only_tls_has_something_to_say():
+    near, sock = pair()
+    serving = gevent.spawn(lambda: SERVER.wrap_socket(sock, server_side=True))
+    stream = SecureStream(near, CLIENT, server_hostname="localhost")
+    stream.handshake()
+    server = serving.get(timeout=10)
+    wait_until(lambda: not near.quiet(), what="the tickets")
+    assert stream.quiet()
+    assert near.quiet()
+    stream.close()
+    server.close()
+
+
 @pytest.mark.parametrize("clean", [True, False])
 def test_an_end_stirs(ends, clean):
     stream, client = ends

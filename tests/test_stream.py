@@ -103,6 +103,15 @@ def test_says_what_comes_when_nobody_reads(ends):
     assert stream.read() == b"a"
 
 
+def test_is_quiet_until_something_comes(ends):
+    stream, far = ends
+    assert stream.quiet()
+    far.sendall(b"a")
+    wait_until(lambda: not stream.quiet(), what="the data")
+    assert stream.read() == b"a"
+    assert stream.quiet()
+
+
 def test_a_killed_reader_leaves_the_stream_to_the_next(ends):
     stream, far = ends
     reading = gevent.spawn(stream.read)

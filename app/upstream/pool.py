@@ -56,12 +56,17 @@ class Pool:
                 raise
 
     def take(self) -> Connection | None:
-        """The warmest idle connection, if there is one."""
-        if not self._idle:
-            return None
-        connection = self._idle.pop()
-        connection.idle = connection.answered = False
-        return connection
+        """The warmest idle connection, if there is one.
+
+        One on which something came just now, before the hub could tell us, would answer with that.
+        """
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.stream.quiet():
+                connection.idle = connection.answered = False
+                return connection
+            self.drop(connection)
+        return None
 
     def give(self, connection: Connection, idle_seconds: float) -> None:
         """Take back a connection whose exchange ended cleanly."""

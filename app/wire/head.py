@@ -201,10 +201,18 @@ def parse_response(data: bytes, method: bytes, head_bytes: int) -> Response | No
     if lengths and (status < 200 or status == 204):
         dropped.extend(_lines(head, (b"content-length",)))  # RFC 9110, 8.6: must not be sent in these
     keep_alive = _keep_alive(minor, fields.get(b"connection"), head, dropped)
+    if not framing and _speaks_of_a_body(method, lengths, codings):
+        keep_alive = False
     response = Response(status, minor, head, end, framing, keep_alive, dropped)
     if framing == UPGRADED:
         response.upgrade = b", ".join(fields.get(b"upgrade", ()))
     return response
+
+
+def _speaks_of_a_body(method: bytes, lengths: list[bytes] | None, codings: list[bytes] | None) -> bool:
+    """Does an answer without a body say that there is one? Some servers send that all the same, perhaps later than
+    the head, and it would be read as the answer to the next request."""
+    return bool(codings) or (int(lengths[0]) > 0 if lengths else method == b"HEAD")
 
 
 def _collect(

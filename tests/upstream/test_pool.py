@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import select
 from collections.abc import Iterator
 
 import pytest
@@ -83,6 +84,20 @@ def test_a_server_that_speaks_or_leaves_while_idle_is_not_asked_again(listener, 
     accepted.close()
     wait_until(lambda: not pool._idle, what="the connection left the pool")
     assert pool.take() is None
+
+
+def test_one_on_which_something_came_just_now_is_not_lent(listener, clock):
+    pool = pool_of(listener, clock)
+    first, second = pool.connect(1), pool.connect(1)
+    pool.give(second, 60)
+    pool.give(first, 60)
+    accepted, _ = listener.accept()
+    with accepted:
+        accepted.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    select.select([first.stream.fileno()], [], [], 10)  # no turn of the hub, that would drop it
+    assert pool.take() is second
+    assert pool.take() is None
+    pool.drop(second)
 
 
 def test_what_is_idle_too_long_is_closed(listener, clock):

@@ -78,6 +78,25 @@ def test_the_connection_stays(line, fields, stays):
     assert response(line, *fields).keep_alive is stays
 
 
+@pytest.mark.parametrize(
+    ("line", "fields", "method", "stays"),
+    [
+        (OK, [b"Content-Length: 5"], b"HEAD", False),
+        (OK, [b"Transfer-Encoding: chunked"], b"HEAD", False),
+        (OK, [], b"HEAD", False),
+        (OK, [b"Content-Length: 0"], b"HEAD", True),
+        (b"HTTP/1.1 304 Not Modified", [b"Content-Length: 5"], b"GET", False),
+        (b"HTTP/1.1 304 Not Modified", [b"Transfer-Encoding: chunked"], b"GET", False),
+        (b"HTTP/1.1 304 Not Modified", [], b"GET", True),
+        (b"HTTP/1.1 204 No Content", [b"Content-Length: 5"], b"GET", False),
+        (b"HTTP/1.1 204 No Content", [b"Content-Length: 00"], b"GET", True),
+        (OK, [b"Content-Length: 0"], b"GET", True),
+    ],
+)
+def test_the_connection_ends_where_a_body_might_still_come(line, fields, method, stays):
+    assert response(line, *fields, method=method).keep_alive is stays
+
+
 @pytest.mark.parametrize("line", [b"HTTP/1.1 200", b"HTTP/1.1 200 ", b"HTTP/1.1 200 tr\xe8s bien\t"])
 def test_any_reason_phrase_will_do(line):
     assert response(line).status == 200
