@@ -15,6 +15,7 @@ FLOORS = {
     "app.errors": 0,
     "app.wire": 0,
     "app.balance": 0,
+    "app.balance.health": 2,
     "app.config": 0,
     "app.config.client": 1,
     "app.clock": 1,

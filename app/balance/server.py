@@ -16,7 +16,7 @@ class Load:
     `in_flight` counts exchanges under way, `requests` and `failures` all since the process began, `in_a_row`
     the failures since the last success. `down`: so say its probes. `tenths`: of its share, less than WHOLE
     while it starts slowly. Whoever changes one of these three tells the balancer by `refresh()`.
-    `pool` belongs to the floor above.
+    `ejections` counts how often it was ejected. `pool` belongs to the floor above.
     """
 
     in_flight: int = 0
@@ -25,6 +25,7 @@ class Load:
     in_a_row: int = 0
     down: bool = False
     ejected: bool = False
+    ejections: int = 0
     tenths: int = WHOLE
     pool: Any = None
 
