@@ -59,11 +59,17 @@ class Stream:
 
     def read(self) -> bytes:
         """Wait for bytes and return what is there, up to 64 KiB. b"" when the peer has ended its side."""
-        self.wait_readable()
+        # As wait_readable, which is not called: every request reads twice.
+        if not self._watching:
+            self.watch()
+        self._reader = getcurrent()
         try:
+            self._hub.switch()
             return self._recv(READ_SIZE)
         except BlockingIOError:
             return self.read()
+        finally:
+            self._reader = None
 
     def wait_readable(self) -> None:
         """Wait until there is something to read, be it the end."""

@@ -16,7 +16,7 @@ from app.balance.group import Group
 from app.balance.overrides import Overrides
 from app.balance.server import Load, Server
 from app.balance.standing import WHOLE
-from app.balance.sticky import Identity, Rendezvous, digest, new_visitor
+from app.balance.sticky import Identity, Rendezvous, digester, new_visitor
 from app.balance.styles import STYLES, Choices, Share
 from app.config.model import Config
 
@@ -38,8 +38,8 @@ class Balancer:
     """
 
     __slots__ = (
+        "_digest",
         "_groups",
-        "_key",
         "_overrides",
         "_pick",
         "_place",
@@ -64,7 +64,7 @@ class Balancer:
         self.config = config
         self.servers: tuple[Server, ...] = _servers(config, loads, previous.servers if previous else ())
         self._rng = rng
-        self._key = config.salt.encode()
+        self._digest = digester(config.salt.encode())
         self.identity = Identity(config.sticky)
         self._overrides = Overrides(config.overrides) if config.overrides else None
         self._styled: dict[Server, Choice] = {}
@@ -89,7 +89,7 @@ class Balancer:
             stable=stable or (canary if config.failover == "canary" else stable),
             canary=canary or stable,
             everyone=partial(group, "everyone", config.style, live),
-            digest=partial(_digest, self.identity, self._key),
+            digest=partial(_digest, self.identity, self._digest),
             ratio=config.ratio,
             share=self._share,
             rng=self._rng,
@@ -109,9 +109,9 @@ class Balancer:
             return self._styled[self._pick(facts)]
         visitor = self.identity.of(facts)
         if visitor is not None:
-            return self._stuck[self._place(digest(visitor, self._key))]
+            return self._stuck[self._place(self._digest(visitor))]
         visitor = new_visitor(self._rng)
-        return Choice(self._place(digest(visitor, self._key)), visitor, "sticky")
+        return Choice(self._place(self._digest(visitor)), visitor, "sticky")
 
     def another(
         self, version: str, facts: Facts, visitor: bytes | None, tried: Collection[Load]
@@ -125,9 +125,9 @@ class Balancer:
             return None
         visitor = visitor or (self.identity.of(facts) if self._sticky else None)
         if visitor is not None:
-            return Rendezvous(left).place(digest(visitor, self._key))
+            return Rendezvous(left).place(self._digest(visitor))
         if self.config.style == "hash":
-            return Rendezvous(left).place(_digest(self.identity, self._key, facts))
+            return Rendezvous(left).place(_digest(self.identity, self._digest, facts))
         return self._rng.choices(left, [server.weight for server in left])[0]
 
     def _overridden(self, overrides: Overrides, facts: Facts) -> Server | None:
@@ -137,7 +137,7 @@ class Balancer:
             return None
         # Who already has an id keeps a server within the version too; who has none gets none.
         visitor = self.identity.of(facts) if self._sticky else None
-        return group.pick() if visitor is None else group.place(digest(visitor, self._key))
+        return group.pick() if visitor is None else group.place(self._digest(visitor))
 
     def _group(self, before: dict[str, Group], name: str, balance: str, servers: tuple[Server, ...]) -> Group:
         group = before.get(name)
@@ -147,8 +147,8 @@ class Balancer:
         return group
 
 
-def _digest(identity: Identity, key: bytes, facts: Facts) -> int:
-    return digest(identity.of(facts) or facts.client, key)
+def _digest(identity: Identity, digest: Callable[[bytes], int], facts: Facts) -> int:
+    return digest(identity.of(facts) or facts.client)
 
 
 def _servers(config: Config, loads: Callable[[str], Load], known: tuple[Server, ...]) -> tuple[Server, ...]:

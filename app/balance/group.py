@@ -185,7 +185,8 @@ class Group:
         self.balance = balance
         if servers:
             self.pick = BALANCES[balance](servers, rng).pick
-            self.place = lru_cache(REMEMBERED)(Rendezvous(servers).place)
+            place = Rendezvous(servers).place
+            self.place = lru_cache(REMEMBERED)(place) if len(servers) > 1 else place
         else:
             self.pick = self.place = _refuse
 

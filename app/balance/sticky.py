@@ -8,7 +8,7 @@ hashing).
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from math import ceil
 
@@ -20,12 +20,20 @@ _LONGEST_COOKIE = 128
 _MASK = 2**64 - 1
 
 
-def digest(visitor: bytes, key: bytes) -> int:
-    """128 bits of keyed BLAKE2b (RFC 7693): who does not know the key cannot choose an id for its place.
+def digester(key: bytes) -> Callable[[bytes], int]:
+    """A visitor's id to 128 bits of keyed BLAKE2b (RFC 7693): who does not know the key cannot choose an id for
+    its place.
 
-    The key is the salt's UTF-8 bytes, at most 64: the schema sees to it.
+    The key is the salt's UTF-8 bytes, at most 64: the schema sees to it. Its own block is hashed once, here.
     """
-    return int.from_bytes(blake2b(visitor, digest_size=16, key=key).digest())
+    keyed = blake2b(digest_size=16, key=key)
+
+    def digest(visitor: bytes) -> int:
+        state = keyed.copy()
+        state.update(visitor)
+        return int.from_bytes(state.digest())
+
+    return digest
 
 
 def fraction(visitor_digest: int) -> float:
@@ -33,9 +41,14 @@ def fraction(visitor_digest: int) -> float:
     return (visitor_digest >> 75) * 2.0**-53
 
 
+def threshold(ratio: float) -> int:
+    """The least digest whose fraction is not below `ratio`."""
+    return ceil(ratio * 2.0**53) << 75
+
+
 def point(visitor: bytes, salt: bytes) -> float:
     """The visitor's point in [0, 1): on the canary if it is below the ratio. `salt` is at most 64 bytes."""
-    return fraction(digest(visitor, salt))
+    return fraction(digester(salt)(visitor))
 
 
 class Rendezvous:

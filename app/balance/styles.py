@@ -15,7 +15,7 @@ from typing import Protocol
 from app.balance.facts import Facts
 from app.balance.group import Group
 from app.balance.server import Server
-from app.balance.sticky import fraction
+from app.balance.sticky import threshold
 
 _WHOLE = 10**18
 
@@ -63,13 +63,14 @@ class Style(Protocol):
 class _Split:
     """First the version, then a server of it. Visitors whose point is below the ratio are on the canary."""
 
-    __slots__ = ("_canary", "_ratio", "_stable")
+    __slots__ = ("_below", "_canary", "_ratio", "_stable")
 
     def __init__(self, choices: Choices) -> None:
         self._stable, self._canary, self._ratio = choices.stable, choices.canary, choices.ratio
+        self._below = threshold(choices.ratio)
 
     def place(self, digest: int) -> Server:
-        return (self._canary if fraction(digest) < self._ratio else self._stable).place(digest)
+        return (self._canary if digest < self._below else self._stable).place(digest)
 
 
 class Ratio(_Split):

@@ -171,25 +171,21 @@ class Connection:
         Raises UpstreamError.
         """
         data, left = b"", head_bytes
-        while True:
-            more = self.receive()
-            if not more:
-                raise UpstreamError("closed_in_head" if data else "closed")
-            self.answered = True
-            data += more
-            while (response := self._parse(data, method, head_bytes)) is not None:
-                data = data[response.size :]
-                if response.status >= 200 or response.framing == UPGRADED:
-                    return response, data
-                left -= response.size
-                if left < 0:
-                    raise UpstreamError("too_many_interim")
-                interim(response)
-
-    @staticmethod
-    def _parse(data: bytes, method: bytes, head_bytes: int) -> Response | None:
         try:
-            return parse_response(data, method, head_bytes) if data else None
+            while True:
+                more = self.receive()
+                if not more:
+                    raise UpstreamError("closed_in_head" if data else "closed")
+                self.answered = True
+                data += more
+                while data and (response := parse_response(data, method, head_bytes)) is not None:
+                    data = data[response.size :]
+                    if response.status >= 200 or response.framing == UPGRADED:
+                        return response, data
+                    left -= response.size
+                    if left < 0:
+                        raise UpstreamError("too_many_interim")
+                    interim(response)
         except WireError as error:
             raise UpstreamError(error.reason) from error
 

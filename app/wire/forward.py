@@ -21,28 +21,23 @@ def request_head(request: Request, provenance: bytes, new_id: bytes, authority: 
     `provenance` says all of the request's way here if the request said something of it itself.
     `authority` is the server's, for a client of HTTP/1.0 that named none.
     """
-    head = _without(request.head, request.dropped)
-    if request.minor != 1:
-        line, _, fields = head.partition(b"\r\n")
-        head = b"%b1\r\n%b" % (line[:-1], fields)
     if not request.host:
-        host = b"Host: %b\r\n" % authority
+        added = b"Host: %b\r\n" % authority
     else:
-        host = b"" if request.told else b"X-Forwarded-Host: %b\r\n" % request.host
+        added = b"" if request.told else b"X-Forwarded-Host: %b\r\n" % request.host
     if new_id:
-        host += b"X-Request-ID: %b\r\n" % new_id
+        added += b"X-Request-ID: %b\r\n" % new_id
     if request.framing == CHUNKED:
-        host += b"Transfer-Encoding: chunked\r\n"
+        added += b"Transfer-Encoding: chunked\r\n"
     if request.upgrade:
-        host += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade
-    return b"%b%b%b\r\n" % (head, provenance, host)
+        added += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade
+    line = request.method, request.target
+    return b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (*line, request.onward, provenance, added)
 
 
 def response_head(response: Response, request: Request, keep_alive: bool, cookie: bytes | None) -> bytes:
     """The head for the client, with how its body is framed and whether the connection stays."""
-    head = _without(response.head, response.dropped)
-    if response.minor != 1:
-        head = b"HTTP/1.1" + head[8:]
+    head = response.onward
     if cookie is not None:
         head += b"Set-Cookie: %b\r\n" % cookie
     if response.framing == UPGRADED:
@@ -56,7 +51,7 @@ def response_head(response: Response, request: Request, keep_alive: bool, cookie
 
 def interim_head(response: Response) -> bytes:
     """A 1xx response for the client."""
-    return b"HTTP/1.1" + _without(response.head, response.dropped)[8:] + b"\r\n"
+    return response.onward + b"\r\n"
 
 
 def error_response(status: int, reason: str, request: Request | None, keep_alive: bool) -> bytes:
@@ -86,9 +81,3 @@ _EXTRA = {
 
 def _phrase(status: int) -> str:
     return HTTPStatus(status).phrase
-
-
-def _without(head: bytes, lines: list[bytes]) -> bytes:
-    for line in lines:
-        head = head.replace(line, b"", 1)
-    return head

@@ -31,6 +31,9 @@ REQUEST_LINE_PREFIX = re.compile(
     TOKEN + rb"(?: (?:" + TARGET + rb"(?: (?:H(?:T(?:T(?:P(?:/(?:[0-9](?:\.(?:[0-9]\r?)?)?)?)?)?)?)?)?)?)?)?"
 )
 REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") (" + TARGET + rb") HTTP/([0-9])\.([0-9])\r\n")
+
+# RFC 9112, 3.2.1: the request line of origin-form, whose target is a path.
+ORIGIN_LINE = re.compile(rb"(?!CONNECT )(" + TOKEN + rb") (/(?:" + TARGET + rb")?+) HTTP/1\.([0-9])\r\n")
 FIELD = re.compile(FIELD_LINE)
 
 # RFC 9112, 4: status-line. Laxer: the SP before an absent reason may be absent too (many servers do that).

@@ -2,14 +2,14 @@
 
 `parse_request` and `parse_response` take the bytes read so far and return None while the head is not whole.
 What they accept is forwarded as it came, byte for byte, less the lines a proxy must not pass on.
-Neither class is frozen: a frozen one costs a microsecond to make, and one of each is made for every request.
+Neither class is frozen: a frozen one costs a microsecond to make, and a Request is made for every request.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
@@ -44,10 +44,11 @@ PROTECTED = frozenset(b"host content-length transfer-encoding cookie authorizati
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """A request head. `head` is the raw text without the empty line; `size` counts the bytes with it.
+    """A request head; `size` counts its bytes, the empty line included.
 
-    `framing` is a length or CHUNKED (see `body`). `dropped` lists the field lines that must not go on, each
-    from the LF before it to its own CR. `client` is the address of who sent it; the gateway fills it in.
+    `fields` is the text from the LF before the first field line to the CR LF of the last; `onward` what of it
+    goes on to the server, as whole lines. `framing` is a length or CHUNKED (see `body`). `client` is the address
+    of who sent it; the gateway fills it in.
     `told`: what the request says of its way here, X-Forwarded-* and the like, by name in small letters.
     `upgrade`: the protocols it would rather speak (RFC 9110, 7.8), never HTTP/2.
     """
@@ -55,12 +56,12 @@ class Request:
     method: bytes
     target: bytes
     minor: int
-    head: bytes
     size: int
+    fields: bytes
+    onward: bytes = b""
     host: bytes = b""
     framing: int = 0
     keep_alive: bool = False
-    dropped: list[bytes] = field(default_factory=list)
     cookies: bytes = b""
     request_id: bytes = b""
     client: bytes = b""
@@ -74,7 +75,7 @@ class Request:
 
     def header(self, name: bytes) -> bytes | None:
         """The value of the first field of that name."""
-        found = _field_pattern(name).search(self.head)
+        found = _field_pattern(name).search(self.fields)
         return found[1].rstrip(b" \t") if found else None
 
     def cookie(self, name: bytes) -> bytes | None:
@@ -95,15 +96,17 @@ class Request:
 
 @dataclass(slots=True, eq=False)
 class Response:
-    """A response head, as Request. `framing` may also be UNTIL_CLOSE or UPGRADED; then `upgrade` says to what."""
+    """A response head; heads that are equal share one, so it is never changed.
+
+    `onward` is what of it goes on to the client, in HTTP/1.1 and without the empty line. `framing` and `size` as
+    in Request; `framing` may also be UNTIL_CLOSE or UPGRADED; then `upgrade` says to what.
+    """
 
     status: int
-    minor: int
-    head: bytes
     size: int
+    onward: bytes
     framing: int
     keep_alive: bool
-    dropped: list[bytes]
     upgrade: bytes = b""
 
 
@@ -135,67 +138,81 @@ def parse_request(
         check_request_prefix(data, head_bytes, target_bytes, headers)
         return None
     method, target, digit = match.groups()
-    start, end = match.span()
-    head = data[start : end - 2]
+    end = match.end()
+    fields = data[data.index(b"\n", match.end(3)) : end - 2]
     if len(target) > target_bytes:
         raise WireError(414, "target_too_long")
-    if end > head_bytes or head.count(b"\n") - 1 > headers:
+    if end > head_bytes or fields.count(b"\n") - 1 > headers:
         raise WireError(431, "head_too_large")
-    request = Request(method, target, digit[0] - _ZERO, head, end)
-    fields = _collect(REQUEST_FIELDS.findall(head), REQUEST_KEPT, request.dropped)
-    request.host = _host(fields.pop(b"host", None), request.minor)
-    if fields:
-        _read_fields(request, fields)
+    request = Request(method, target, digit[0] - _ZERO, end, fields)
+    dropped: list[bytes] = []
+    found = _collect(REQUEST_FIELDS.findall(fields), REQUEST_KEPT, dropped)
+    request.host = _host(found.pop(b"host", None), request.minor)
+    if found:
+        _read_fields(request, found, dropped)
     else:
         request.keep_alive = request.minor > 0
-    if b"_" in head and underscored != "pass":
-        _judge_underscored(request, underscored)
+    if b"_" in fields and underscored != "pass":
+        _judge_underscored(fields, underscored, dropped)
     if target[0] != _SLASH or method == b"CONNECT":
-        _other_form(request)
+        _other_form(request, dropped)
+    request.onward = _without(request.fields, dropped)[1:]
     return request
 
 
 _SLASH, _ZERO, _CR = b"/0\r"
 
 
-def _read_fields(request: Request, fields: dict[bytes, list[bytes]]) -> None:
+def _read_fields(request: Request, fields: dict[bytes, list[bytes]], dropped: list[bytes]) -> None:
     lengths, codings = fields.get(b"content-length"), fields.get(b"transfer-encoding")
     if lengths or codings:
         request.framing = request_framing(request.minor, lengths, codings)
-    request.keep_alive = _keep_alive(request.minor, fields.get(b"connection"), request.head, request.dropped)
+    request.keep_alive = _keep_alive(request.minor, fields.get(b"connection"), request.fields, dropped)
     if b"cookie" in fields:
         request.cookies = b"; ".join(fields[b"cookie"])
     if b"x-request-id" in fields:
-        _read_request_id(request, fields[b"x-request-id"])
-    if request.dropped:
+        _read_request_id(request, fields[b"x-request-id"], dropped)
+    if dropped:
         request.told = {name: values for name, values in fields.items() if name.startswith(TOLD)}
         if b"upgrade" in fields:
             request.upgrade = offered(request.minor, request.framing, fields)
 
 
-def _judge_underscored(request: Request, what: str) -> None:
-    lines = UNDERSCORED.findall(request.head)
+def _judge_underscored(fields: bytes, what: str, dropped: list[bytes]) -> None:
+    lines = UNDERSCORED.findall(fields)
     if lines and what == "refuse":
         raise WireError(400, "underscored_header", "a field name must not hold an underscore")
-    request.dropped.extend(lines)
+    dropped.extend(lines)
 
 
 def parse_response(data: bytes, method: bytes, head_bytes: int) -> Response | None:
-    """Read the head of the answer to a request with `method` (RFC 9112, 4 and 6). Raises WireError 502."""
-    match = RESPONSE_HEAD.match(data)
-    if match is None:
+    """Read the head of the answer to a request with `method` (RFC 9112, 4 and 6). Raises WireError 502.
+
+    A server mostly says again what it has said before, within a second even with the same Date.
+    """
+    size = data.find(_END) + len(_END)
+    if size < len(_END):
+        response = None
+    elif size <= REMEMBERED_BYTES:
+        response = _read_again(data[:size], method)
+    else:
+        response = _read_response(data[:size], method)
+    if response is None:
         check_response_prefix(data, head_bytes)
+    elif size > head_bytes:
+        raise WireError(502, "head_too_large")
+    return response
+
+
+def _read_response(raw: bytes, method: bytes) -> Response | None:
+    match = RESPONSE_HEAD.fullmatch(raw)
+    if match is None:
         return None
     digit, code = match.groups()
-    end = match.end()
-    if end > head_bytes:
-        raise WireError(502, "head_too_large")
-    head = data[: end - 2]
-    if head[12] == _CR:
-        head = b"%b %b" % (head[:12], head[12:])  # RFC 9112, 4: the SP stands before an absent reason too
+    minor, status = digit[0] - _ZERO, int(code)
+    head = raw[:-2] if raw[12] != _CR else b"%b %b" % (raw[:12], raw[12:-2])  # RFC 9112, 4: the SP stays
     dropped: list[bytes] = []
     fields = _collect(RESPONSE_FIELDS.findall(head), RESPONSE_KEPT, dropped)
-    minor, status = digit[0] - _ZERO, int(code)
     lengths, codings = fields.get(b"content-length"), fields.get(b"transfer-encoding")
     framing = response_framing(minor, method, status, lengths, codings)
     if lengths and (status < 200 or status == 204):
@@ -203,7 +220,7 @@ def parse_response(data: bytes, method: bytes, head_bytes: int) -> Response | No
     keep_alive = _keep_alive(minor, fields.get(b"connection"), head, dropped)
     if not framing and _speaks_of_a_body(method, lengths, codings):
         keep_alive = False
-    response = Response(status, minor, head, end, framing, keep_alive, dropped)
+    response = Response(status, len(raw), b"HTTP/1.1" + _without(head, dropped)[8:], framing, keep_alive)
     if framing == UPGRADED:
         response.upgrade = b", ".join(fields.get(b"upgrade", ()))
     return response
@@ -215,10 +232,26 @@ def _speaks_of_a_body(method: bytes, lengths: list[bytes] | None, codings: list[
     return bool(codings) or (int(lengths[0]) > 0 if lengths else method == b"HEAD")
 
 
+_END = b"\r\n\r\n"
+
+# Of how many heads, and up to what length, it is remembered what they mean: 2 MiB at most.
+REMEMBERED, REMEMBERED_BYTES = 1024, 2048
+_read_again = lru_cache(REMEMBERED)(_read_response)
+
+
+def _without(head: bytes, lines: list[bytes]) -> bytes:
+    for line in lines:
+        head = head.replace(line, b"", 1)
+    return head
+
+
 def _collect(
     found: list[tuple[bytes, bytes, bytes]], kept: frozenset[bytes], dropped: list[bytes]
 ) -> dict[bytes, list[bytes]]:
-    """The values of each field found, by its name in small letters; lines that must not go on join `dropped`."""
+    """The values of each field found, by its name in small letters.
+
+    Lines that must not go on join `dropped`, each from the LF before it to its own CR.
+    """
     fields: dict[bytes, list[bytes]] = {}
     for line, cased, value in found:
         name = cased.lower()
@@ -264,14 +297,14 @@ _NOTHING_NAMED = frozenset((b"keep-alive", b"close"))
 _CONNECTION_OPTIONS = frozenset((b"close", b"keep-alive", b"upgrade", b"te", b""))
 
 
-def _read_request_id(request: Request, ids: list[bytes]) -> None:
+def _read_request_id(request: Request, ids: list[bytes], dropped: list[bytes]) -> None:
     if len(ids) == 1 and REQUEST_ID.fullmatch(ids[0]):
         request.request_id = ids[0]
     else:
-        request.dropped.extend(_lines(request.head, (b"x-request-id",)))
+        dropped.extend(_lines(request.fields, (b"x-request-id",)))
 
 
-def _other_form(request: Request) -> None:
+def _other_form(request: Request, dropped: list[bytes]) -> None:
     """A target that is not in origin-form (RFC 9112, 3.2): absolute-form is rewritten, the rest refused."""
     absolute = ABSOLUTE_FORM.fullmatch(request.target)
     if request.method == b"CONNECT":
@@ -284,9 +317,6 @@ def _other_form(request: Request) -> None:
         path = absolute[2] if absolute[2].startswith(b"/") else b"/" + absolute[2]
     else:
         path = b"*"  # RFC 9112, 3.2.4
-    request.dropped.extend(_lines(request.head, (b"host",)))
-    line_end = request.head.index(b"\r\n")
-    version = request.head[line_end - 8 : line_end]
-    lines = request.head[line_end:]
+    dropped.extend(_lines(request.fields, (b"host",)))
     request.host, request.target = absolute[1], path
-    request.head = b"%b %b %b\r\nHost: %b%b" % (request.method, path, version, absolute[1], lines)
+    request.fields = b"\nHost: %b\r%b" % (absolute[1], request.fields)

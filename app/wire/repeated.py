@@ -6,22 +6,22 @@ the same, so nothing is decided here that `head` has not decided before.
 
 from __future__ import annotations
 
-from app.wire.grammar import REQUEST_LINE
+from app.wire.grammar import ORIGIN_LINE
 from app.wire.head import Request
-
-_SLASH, _ONE, _ZERO = b"/10"
 
 
 class FieldLines:
     """The field lines of one request and what they mean, for the requests after it under the same limits."""
 
-    __slots__ = ("_former", "_lines", "_longest", "_longest_target", "_request_id")
+    __slots__ = ("_digit", "_former", "_lines", "_longest", "_longest_target", "_request_id", "_size")
 
     def __init__(self, former: Request, data: bytes, head_bytes: int, target_bytes: int) -> None:
         """`former` has been read from `data`, which holds nothing else."""
         self._former = former
         self._request_id = former.request_id  # the gateway gives one to a request that has none
         self._lines = data[data.index(b"\n") + 1 :]
+        self._size = len(self._lines)
+        self._digit = b"%d" % former.minor
         self._longest = head_bytes
         self._longest_target = target_bytes
 
@@ -29,38 +29,32 @@ class FieldLines:
     def of(former: Request, data: bytes, head_bytes: int, target_bytes: int) -> FieldLines | None:
         """None when more than the field lines made `former` what it is (a body, a target in absolute-form), or when
         something comes before or after it."""
-        whole = len(former.head) + 2 == len(data) and data.startswith(former.head)
-        if former.framing or not whole or former.target[0] != _SLASH:
+        line = b"%b %b HTTP/1.%d\r\n" % (former.method, former.target, former.minor)
+        if former.framing or former.size != len(data) or not data.startswith(line):
             return None
         return FieldLines(former, data, head_bytes, target_bytes)
 
     def again(self, data: bytes) -> Request | None:
         """The request in `data` if it has these field lines and a plain request line; else it is for `head`."""
-        lines, former = self._lines, self._former
-        if not data.endswith(lines) or len(data) > self._longest:
+        if not data.endswith(self._lines) or len(data) > self._longest:
             return None
-        line = REQUEST_LINE.match(data)
-        if line is None or line.end() + len(lines) != len(data):
+        line = ORIGIN_LINE.fullmatch(data, 0, len(data) - self._size)
+        if line is None:
             return None
-        method, target, major, minor = line.groups()
-        if (
-            target[0] != _SLASH
-            or len(target) > self._longest_target
-            or method == b"CONNECT"
-            or major[0] != _ONE
-            or minor[0] - _ZERO != former.minor
-        ):
+        method, target, digit = line.groups()
+        if digit != self._digit or len(target) > self._longest_target:
             return None
+        former = self._former
         return Request(
             method,
             target,
             former.minor,
-            data[:-2],
             len(data),
+            former.fields,
+            former.onward,
             former.host,
             0,
             former.keep_alive,
-            former.dropped,
             former.cookies,
             self._request_id,
             b"",

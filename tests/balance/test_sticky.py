@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.balance.sticky import Identity, Rendezvous, digest, new_visitor, point
+from app.balance.sticky import Identity, Rendezvous, digester, fraction, new_visitor, point, threshold
 from app.balance.styles import STYLES
 from app.config.model import Config, StickyConfig, StickyKey
 from tests.balance.helpers import RARE, Request, balancer, chi_square, config, visitor
@@ -128,8 +128,8 @@ def test_a_server_that_comes_takes_its_share_evenly() -> None:
 @pytest.mark.parametrize("salt", SALTS)
 def test_visitors_are_shared_by_weight(weights: tuple[int, ...], salt: bytes) -> None:
     fleet = balancer(config(weights, ())).servers
-    place = Rendezvous(fleet).place
-    seen = Counter(place(digest(b"%d" % name, salt)) for name in range(6000))
+    place, digest = Rendezvous(fleet).place, digester(salt)
+    seen = Counter(place(digest(b"%d" % name)) for name in range(6000))
     assert chi_square(seen, dict(zip(fleet, weights, strict=True))) < RARE[len(weights) - 1]
 
 
@@ -181,3 +181,11 @@ def test_the_cookie() -> None:
     plain = identity.set_cookie(b"me", secure=False)
     assert plain == b"who=me; Path=/; Max-Age=91; HttpOnly; SameSite=Lax"
     assert identity.set_cookie(b"me", secure=True) == plain + b"; Secure"
+
+
+@pytest.mark.parametrize("ratio", [0.0, 2.0**-53, 0.05, 1 / 3, 0.5, 1 - 2.0**-53, 1.0])
+def test_a_digest_is_below_the_threshold_if_its_fraction_is_below_the_ratio(ratio: float) -> None:
+    edge = threshold(ratio)
+    near = {0, 2**128 - 1} | {edge + step for step in (-(2**75), -1, 0, 1, 2**75)}
+    for digest in (each for each in near if 0 <= each < 2**128):
+        assert (digest < edge) is (fraction(digest) < ratio)

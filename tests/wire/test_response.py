@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.errors import WireError
 from app.wire.body import CHUNKED, UNTIL_CLOSE
 from app.wire.head import parse_response
 from tests.wire.heads import HEAD_BYTES, head, response, response_fate
@@ -103,7 +104,7 @@ def test_any_reason_phrase_will_do(line):
 
 
 def test_an_absent_reason_leaves_its_space():
-    assert response(b"HTTP/1.1 200", b"A: b").head == b"HTTP/1.1 200 \r\nA: b\r\n"
+    assert response(b"HTTP/1.1 200", b"A: b").onward == b"HTTP/1.1 200 \r\nA: b\r\n"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,8 @@ def test_an_absent_reason_leaves_its_space():
     ],
 )
 def test_no_length_is_told_where_none_can_be(line, dropped):
-    assert bool(response(line, b"A: b", b"content-length: 0").dropped) is dropped
+    onward = response(line, b"A: b", b"content-length: 0").onward
+    assert onward == line + b"\r\nA: b\r\n" + (b"" if dropped else b"content-length: 0\r\n")
 
 
 @pytest.mark.parametrize(
@@ -125,3 +127,21 @@ def test_no_length_is_told_where_none_can_be(line, dropped):
 def test_no_beginning_of_a_good_head_is_refused(data):
     assert all(parse_response(data[:end], b"GET", HEAD_BYTES) is None for end in range(len(data)))
     assert parse_response(data + b"body", b"GET", HEAD_BYTES).size == len(data)
+
+
+def test_equal_heads_with_other_methods_mean_their_own():
+    lines = (OK, b"Content-Length: 3")
+    assert response(*lines) is response(*lines)
+    assert [response(*lines, method=method).framing for method in (b"GET", b"HEAD", b"GET")] == [3, 0, 3]
+
+
+def test_a_head_met_before_is_still_too_large_for_a_lower_limit():
+    data = head(OK, b"A: b")
+    assert parse_response(data, b"GET", len(data))
+    with pytest.raises(WireError, match="head_too_large"):
+        parse_response(data, b"GET", len(data) - 1)
+
+
+def test_a_long_head_is_read_like_any_other():
+    parsed = response(OK, b"A: " + b"b" * 3000)
+    assert (parsed.status, parsed.size) == (200, len(parsed.onward) + 2)
