@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
-# HTTP/2 would take the requests that follow past every rule of ours; TLS would hide them.
-_NEVER = frozenset((b"", b"h2c", b"h2", b"http", b"tls"))
+from app.wire.grammar import TOKEN
+
+# RFC 9110, 7.8: protocol-name ["/" protocol-version]. HTTP/2, its drafts too ("h2c-14"), would take the requests that
+# follow past every rule of ours; TLS would hide them.
+_PROTOCOL = re.compile(rb"(?i)(?!(?:h2c?|http|tls)(?:[/-]|\Z))%b(?:/%b)?" % (TOKEN, TOKEN))
 
 
 def members(values: Iterable[bytes]) -> list[bytes]:
@@ -22,8 +26,7 @@ def offered(minor: int, framing: int, fields: Mapping[bytes, list[bytes]]) -> by
     named = b"upgrade" in (option.lower() for option in members(fields.get(b"connection", ())))
     if not named or not minor or framing:
         return b""
-    protocols = members(fields.get(b"upgrade", ()))
-    return b", ".join(each for each in protocols if each.partition(b"/")[0].lower() not in _NEVER)
+    return b", ".join(filter(_PROTOCOL.fullmatch, members(fields.get(b"upgrade", ()))))
 
 
 def accepts(offer: bytes, answer: bytes) -> bool:
