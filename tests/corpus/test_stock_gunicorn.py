@@ -14,6 +14,7 @@ from tests.support.raw import OK, RecordingServer, exchange, request_end
 pytestmark = pytest.mark.end_to_end
 
 CASES = load()
+AFTER = b"GET /after HTTP/1.1\r\nHost: a\r\n\r\n"
 
 # What gunicorn takes although we would not, each harmless to the server behind, and why.
 _LEAST_LIMIT = "the document's least limits.target_bytes is 256, and the corpus has 200"
@@ -57,10 +58,10 @@ class Gunicorn:
         self._address = ("127.0.0.1", port)
         self._seen = seen
 
-    def send(self, data: bytes) -> tuple[list[int], list[Folded]]:
+    def send(self, data: bytes, *, byte_by_byte: bool = False) -> tuple[list[int], list[Folded]]:
         """The statuses of the answers, and the requests that the server saw, each of them whole."""
         self._seen.clear()
-        answers = exchange(self._address, data, half_close=True)
+        answers = exchange(self._address, data, byte_by_byte=byte_by_byte, half_close=True)
         assert [request_end(request) for request in self._seen] == list(map(len, self._seen))
         return [int(status) for status in _STATUS.findall(answers)], list(map(folded, self._seen))
 
@@ -85,14 +86,32 @@ def each(cases: list[Case]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", cases, ids=[case.name for case in cases])
 
 
+in_pieces = pytest.mark.parametrize("byte_by_byte", [False, True], ids=["whole", "bytes"])
+
+
+@in_pieces
 @each([case for case in CASES if not case.reason and case.name not in EXCEPTIONS])
-def test_the_server_sees_the_same(gunicorn, case):
-    assert gunicorn.send(case.client) == (case.statuses, list(map(folded, case.server)))
+def test_the_server_sees_the_same(gunicorn, case, byte_by_byte):
+    assert gunicorn.send(case.client, byte_by_byte=byte_by_byte) == (
+        case.statuses,
+        list(map(folded, case.server)),
+    )
 
 
+@each([case for case in CASES if not case.cut and case.name not in EXCEPTIONS])
+def test_what_comes_after_is_the_next_request_or_nothing(gunicorn, case):
+    statuses, seen = gunicorn.send(case.client + AFTER)
+    count = len(case.server)
+    assert statuses.count(200) == len(seen)
+    assert seen[:count] == list(map(folded, case.server))
+    following = [request.line for request in seen[count:]]
+    assert following in ([], [b"GET /after HTTP/1.1"][bool(case.reason) :])
+
+
+@in_pieces
 @each([case for case in CASES if case.reason and case.name not in EXCEPTIONS])
-def test_is_refused(gunicorn, case):
-    statuses, seen = gunicorn.send(case.client)
+def test_is_refused(gunicorn, case, byte_by_byte):
+    statuses, seen = gunicorn.send(case.client, byte_by_byte=byte_by_byte)
     assert seen == list(map(folded, case.server))
     assert statuses[: len(seen)] == [200] * len(seen)
     refusals = statuses[len(seen) :]

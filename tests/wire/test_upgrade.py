@@ -41,7 +41,7 @@ def response(*fields: bytes) -> Response:
         ((b"Connection: Upgrade", b"Upgrade: H2C, websocket"), b"websocket"),
         ((b"Connection: Upgrade", b"Upgrade: HTTP/2.0, TLS/1.0"), b""),
         ((b"Connection: Upgrade", b"Upgrade: h2c-14, H2-16, a-b"), b"a-b"),
-        ((b"Connection: Upgrade", b"Upgrade: h2c\x85, a b, \"h2c\", h2c;q=1, a/, /1, a/1/2, c/1"), b"c/1"),
+        ((b"Connection: Upgrade", b'Upgrade: h2c\x85, a b, "h2c", h2c;q=1, a/, /1, a/1/2, c/1'), b"c/1"),
     ],
 )
 def test_what_a_request_offers(fields, upgrade):
