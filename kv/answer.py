@@ -11,6 +11,7 @@ from werkzeug.http import http_date
 from werkzeug.wrappers import Response
 
 from kv.model import Item, Result, Version, etag_of
+from kv.stream import Stream
 
 _JSON = "application/json"
 
@@ -54,6 +55,13 @@ def written(result: Result) -> Response:
 
 def health(status: str, code: int = 200) -> Response:
     return _json({"status": status}, code)
+
+
+def stream(events: Stream) -> Response:
+    """Events as they come. Closing the response closes the stream."""
+    response = Response(events, content_type="text/event-stream")
+    response.headers["X-Accel-Buffering"] = "no"  # nginx would keep them until it has many
+    return response
 
 
 def unchanged(etag: str) -> Response:

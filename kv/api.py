@@ -6,6 +6,7 @@ Knows HTTP and the store, not the engine under it nor the server around it.
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from kv.guard import guard
 from kv.model import NO_ETAG, Item, check_key, check_prefix
 from kv.problem import problem
 from kv.store import Store
+from kv.stream import KeyNews, News, Pace, PrefixNews, Stream
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -48,8 +50,17 @@ Endpoint = Callable[["Api", Asked, str], Response]
 class Api:
     """`names` are host names to answer to besides IP addresses and localhost."""
 
-    def __init__(self, store: Store, names: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        store: Store,
+        names: Collection[str] = (),
+        *,
+        pace: Pace | None = None,
+        chance: random.Random | None = None,
+    ) -> None:
         self._store = store
+        self._pace = pace or Pace()
+        self._chance = chance or random.Random()  # noqa: S311  it spreads load, and hides nothing
         self._names = frozenset(name.lower() for name in names)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -75,6 +86,8 @@ class Api:
 
     def read(self, request: Asked, key: str) -> Response:
         check_key(key)
+        if asked.wants_stream(request):
+            return self._stream(request, KeyNews(self._store, key, asked.last_event(request)))
         given = asked.parameters(request, "wait", "rev", "history")
         asked.alone(given, "wait", "rev", "history")
         if "history" in given:
@@ -102,6 +115,8 @@ class Api:
 
     def scan(self, request: Asked, prefix: str) -> Response:
         check_prefix(prefix)
+        if asked.wants_stream(request):
+            return self._stream(request, PrefixNews(self._store, prefix, asked.last_event(request)))
         given = asked.parameters(request, "values", "limit", "after", "wait")
         known = asked.is_known(request)
 
@@ -116,6 +131,10 @@ class Api:
         revision, items = self._store.scan(prefix, given.get("after", ""), limit + 1)
         page = items[: _fitting(items, limit) if values else limit]
         return answer.listing(revision, page, len(page) < len(items), values)
+
+    def _stream(self, request: Asked, news: News) -> Response:
+        asked.parameters(request)
+        return answer.stream(Stream(self._store, news, self._pace, self._chance))
 
     def put(self, request: Asked, key: str) -> Response:
         check_key(key)

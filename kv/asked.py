@@ -23,7 +23,8 @@ MAX_WAIT = 60.0
 MAX_TTL = 86_400.0
 PAGE = 1_000
 HISTORY = 100
-PATCH_TYPES = ("application/merge-patch+json", "application/json")
+JSON, EVENT_STREAM = "application/json", "text/event-stream"
+PATCH_TYPES = ("application/merge-patch+json", JSON)
 # curl -d says it sends a form; who sends no type at all means the default too.
 _MERGE_TYPES = frozenset({*PATCH_TYPES, "application/x-www-form-urlencoded", ""})
 _AUTHOR_BYTES, _NOTE_BYTES = 256, 1024
@@ -133,6 +134,17 @@ def is_known(request: Request) -> Callable[[str], bool]:
     if etags.star_tag:
         return lambda etag: etag != NO_ETAG
     return etags.contains_weak
+
+
+def wants_stream(request: Request) -> bool:
+    """Whether the answer is to be a stream of events (RFC 9110, 12.5.1)."""
+    best = request.accept_mimetypes.best_match((JSON, EVENT_STREAM))
+    return request.method == "GET" and best == EVENT_STREAM
+
+
+def last_event(request: Request) -> str | None:
+    """The id of the last event that the client has, if it has one (HTML Standard, 9.2.4)."""
+    return request.headers.get("Last-Event-ID") or None
 
 
 def _etags(request: Request, header: str) -> ETags | None:

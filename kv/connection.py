@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import unquote_to_bytes
 
 from gevent.pywsgi import WSGIHandler
-from gevent.socket import IPPROTO_TCP, SHUT_RD, SHUT_WR, TCP_NODELAY, socket
+from gevent.socket import IPPROTO_TCP, SHUT_RD, SHUT_WR, TCP_NODELAY, TCP_USER_TIMEOUT, socket
 
 from kv import head
 from kv.head import BadHead, Head
@@ -34,6 +34,8 @@ class Connection(WSGIHandler):
 
     def __init__(self, sock: socket, address: Any, server: Server) -> None:
         sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        # A client that is gone without a word acknowledges nothing, and this is how a stream to it ends.
+        sock.setsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT, int(server.bounds.send * 1000))
         self._incoming = Incoming(sock)
         self._outgoing = bytearray()
         self._owner = server
@@ -156,6 +158,12 @@ class Connection(WSGIHandler):
         if data:
             self.socket.settimeout(self._bounds.send)
             self.socket.sendall(data)
+
+    def write(self, data: bytes) -> None:
+        """What has no known length is a stream, and nobody may have to wait for what comes next."""
+        super().write(data)
+        if not self.provided_content_length:
+            self._flush()
 
     def process_result(self) -> None:
         """Send everything before anything else happens."""

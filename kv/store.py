@@ -72,6 +72,10 @@ class Store:
         """What is there now."""
         return self.engine.get(check_key(key))
 
+    def peek(self, key: str) -> Item | None:
+        """What is there, as far as the watchers have been told: see Engine.peek."""
+        return self.engine.peek(key)
+
     def version(self, key: str, revision: int) -> Item:
         """The document written at exactly `revision`. Raises NotFound and Gone."""
         item = self.engine.get(check_key(key), revision)

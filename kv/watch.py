@@ -1,11 +1,12 @@
 """Who waits for which key, and waking them. Level-triggered: a watcher learns that there is something new, not what.
 
-One hub for every engine, fed by its `feed()`. Knows no values, no HTTP.
+One hub for every engine, fed by its `feed()`. Knows when which key changed, but no values; no HTTP.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from gevent import Greenlet
 from gevent.event import Event as Flag
 
 from kv.errors import TooManyWatchers, Unavailable, Unknown
+from kv.journal import Journal
 from kv.model import Commit, Event, Reset, prefixes
 
 log = logging.getLogger(__name__)
@@ -22,14 +24,20 @@ WATCHERS = 5_000
 
 
 class Watcher:
-    """One waiting client: a pending flag, no queue, so a slow one gets the newest state and no backlog."""
+    """One waiting client: a pending flag, no queue, so a slow one gets the newest state and no backlog.
 
-    __slots__ = ("_changed",)
+    `since`: the revision of the first change that the flag was set for.
+    """
+
+    __slots__ = ("_changed", "since")
 
     def __init__(self) -> None:
         self._changed = Flag()
+        self.since = 0
 
-    def wake(self) -> None:
+    def wake(self, revision: int) -> None:
+        if not self._changed.is_set():
+            self.since = revision
         self._changed.set()
 
     def wait(self, seconds: float) -> bool:
@@ -40,10 +48,15 @@ class Watcher:
 
 
 class Hub:
-    """`revision` is the newest this hub has heard of, and told its watchers."""
+    """`revision` is the newest this hub has heard of, and told its watchers; `journal` has the last ones.
 
-    def __init__(self, limit: int = WATCHERS) -> None:
+    `epoch` is another one each time a server starts: what it said of revisions holds for its own journal only.
+    """
+
+    def __init__(self, limit: int = WATCHERS, journal: Journal | None = None) -> None:
         self._limit = limit
+        self.journal = journal or Journal()
+        self.epoch = secrets.token_hex(4)
         self._watchers: defaultdict[str, set[Watcher]] = defaultdict(set)
         self._count = 0
         self._expected: dict[int, Flag] = {}
@@ -55,12 +68,13 @@ class Hub:
     def start(self, revision: int, feed: Iterable[Event], on_failure: Callable[[], None]) -> None:
         """Follow `feed` from `revision` on. `on_failure` is called once should it break."""
         self.revision = revision
+        self.journal.begin(revision)
         self._follower = Greenlet.spawn(self._follow, feed, on_failure)
 
     def release(self) -> None:
         """Let every watcher go; those who come later do not wait either."""
         self.closing = True
-        self._wake_all()
+        self._wake_all(self.revision + 1)
 
     def stop(self) -> None:
         """Wait for the feed to end."""
@@ -115,19 +129,22 @@ class Hub:
     def _tell(self, event: Event) -> None:
         self.revision = event.revision
         if isinstance(event, Commit):
+            for item in event.changes:
+                self.journal.add(event.revision, item.key)
             for topic in {topic for item in event.changes for topic in (item.key, *prefixes(item.key))}:
-                self._wake(topic)
+                self._wake(topic, event.revision)
         elif isinstance(event, Reset):
-            self._wake_all()
+            self.journal.begin(event.revision)
+            self._wake_all(event.revision)
         self._meet(event.revision)
 
-    def _wake(self, topic: str) -> None:
+    def _wake(self, topic: str, revision: int) -> None:
         for watcher in self._watchers.get(topic, ()):
-            watcher.wake()
+            watcher.wake(revision)
 
-    def _wake_all(self) -> None:
+    def _wake_all(self, revision: int) -> None:
         for topic in list(self._watchers):
-            self._wake(topic)
+            self._wake(topic, revision)
 
     def _meet(self, revision: int) -> None:
         """Let go the writers who wait for this hub to have `revision` or an older one."""

@@ -1,8 +1,7 @@
 """`gunicorn -w 1 -k gevent kv.wsgi:application`: the config server under somebody else's server.
 
 A SQLite store belongs to one process, so one worker is the rule: any further one answers 503 and says which process
-has the store. Where it listens, and beyond loopback or not, is then the server's setting; so is the time it leaves
-waiting readers when it ends.
+has the store. Where it listens, and beyond loopback or not, is then the server's setting.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterable, Mapping
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from gevent.lock import RLock
@@ -40,6 +40,7 @@ class Application:
         self._environ = environ
         self._on_failure = on_failure
         self._api: Api | None = None
+        self._store: Store | None = None
         self._opening = RLock()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -50,15 +51,36 @@ class Application:
             return problem(Unavailable(error.detail))(environ, start_response)
         return api(environ, start_response)
 
+    def release(self) -> None:
+        """Let waiting readers go, and those who come later not wait."""
+        if self._store is not None:
+            self._store.hub.release()
+
     def _open(self) -> Api:
         with self._opening:
             if self._api is None:
                 settings = read_settings(self._environ)
                 store = Store(engine_from(settings.store))
                 store.start(self._on_failure)
-                self._api = Api(store, settings.names)
+                self._store, self._api = store, Api(store, settings.names)
                 log.info("store %s", settings.store)
             return self._api
 
 
 application = Application(os.environ)
+
+
+def _release_on(number: int) -> None:
+    """Let readers go as soon as the signal comes: gunicorn tells an application nothing, and would wait for them."""
+    proceed = signal.getsignal(number)
+    if not callable(proceed):
+        return  # nobody handles it, so it ends the process
+
+    def release(number: int, frame: FrameType | None) -> None:
+        application.release()
+        proceed(number, frame)
+
+    signal.signal(number, release)
+
+
+_release_on(signal.SIGTERM)

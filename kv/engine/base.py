@@ -52,6 +52,12 @@ class Engine(Protocol):
         Raises Gone for a revision older than what is kept.
         """
 
+    def peek(self, key: str) -> Item | None:
+        """The live item as this process knows it, without asking anyone or switching greenlets.
+
+        At least as new as what `get` and `scan` have answered here and what `feed` has told.
+        """
+
     def scan(self, prefix: str, after: str, limit: int) -> tuple[int, list[Item]]:
         """Live items under `prefix` with keys above `after`, by key, at most `limit`, of one moment.
 

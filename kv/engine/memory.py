@@ -46,6 +46,9 @@ class MemoryEngine:
             raise Gone("this version is no longer kept", key=key)
         return None
 
+    def peek(self, key: str) -> Item | None:
+        return self._mirror.get(key)
+
     def scan(self, prefix: str, after: str, limit: int) -> tuple[int, list[Item]]:
         return self._mirror.scan(prefix, after, limit)
 

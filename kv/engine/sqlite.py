@@ -96,6 +96,9 @@ class SqliteEngine:
             return newest
         return self._in_thread(self._file.version_at, key, revision)
 
+    def peek(self, key: str) -> Item | None:
+        return self._mirror.get(key)
+
     def scan(self, prefix: str, after: str, limit: int) -> tuple[int, list[Item]]:
         return self._mirror.scan(prefix, after, limit)
 

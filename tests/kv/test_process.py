@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from gevent import socket
 from kv.errors import BadSetting
 from kv.settings import Settings, check_reach, read_settings
 from kv.wsgi import Application
+from tests.support.events import EventSource
 from tests.support.kv_helpers import opened
 from tests.support.kv_process import KvProcess
 from tests.support.processes import ROOT, Process, answers, fetch, free_port, python, wait_until
@@ -105,6 +107,22 @@ def test_sigterm_answers_who_waits_and_keeps_everything(tmp_path):
 
 
 @pytest.mark.end_to_end
+def test_sigterm_ends_streams(tmp_path):
+    with (
+        KvProcess(tmp_path) as kv,
+        EventSource(kv.address, "/v1/kv/a") as key,
+        EventSource(kv.address, "/v1/kv/") as prefix,
+    ):
+        assert [event.kind for event in prefix.take(2)] == ["reset", "sync"]
+        assert key.next().kind == "delete"
+        fetch("PUT", f"{kv.url}/v1/kv/a", data=b"1")
+        assert (key.next().data, prefix.next().json["value"]) == ("1", 1)
+        assert kv.terminate() == 0
+        assert key.ends()
+        assert prefix.ends()
+
+
+@pytest.mark.end_to_end
 def test_a_failing_disk_ends_the_process_and_loses_nothing(tmp_path):
     large = b'"%b"' % (b"x" * 400_000)
     with KvProcess(tmp_path, shell="ulimit -f 200") as kv:
@@ -134,6 +152,24 @@ def test_under_gunicorn(tmp_path):
         assert fetch("PATCH", f"{url}/v1/kv/a", data=b'{"b": 2}').json()["revision"] == 2
         assert fetch("PUT", f"{url}/v1/kv/a", data=b"[" + b" " * 600_000).status_code == 413
         assert fetch("GET", f"{url}/v1/kv/a?history=1").json()["versions"][0]["version"] == 2
+        assert "Traceback" not in gunicorn.tail()
+
+
+@pytest.mark.end_to_end
+def test_streams_under_gunicorn(tmp_path):
+    port = free_port()
+    url, env = f"http://127.0.0.1:{port}", {"KV_STORE": "memory://"}
+    command = python("gunicorn", "-w", "1", "-k", "gevent", "-b", f"127.0.0.1:{port}", "kv.wsgi:application")
+    with Process(command, tmp_path / "log", env=env, ready=answers(f"{url}/-/readyz")) as gunicorn:
+        with EventSource(("127.0.0.1", port), "/v1/kv/a") as stream:
+            assert stream.next().kind == "delete"
+            for number in range(3):
+                fetch("PUT", f"{url}/v1/kv/a", data=b"%d" % number)
+                assert stream.next().data == str(number)
+            begun = time.monotonic()
+            assert gunicorn.terminate() == 0
+            assert time.monotonic() - begun < 10, "it waited for the stream"
+            assert stream.ends()
         assert "Traceback" not in gunicorn.tail()
 
 

@@ -18,6 +18,7 @@ from kv.incoming import Bounds
 from kv.model import Commit, Condition, Delete, Meta, Put
 from kv.server import Server
 from kv.store import Store
+from kv.stream import Pace
 from kv.watch import Hub
 
 MakeEngine = Callable[[Path, Limits | None], Engine]
@@ -57,12 +58,13 @@ def serving_store(engine: Engine | None = None, hub: Hub | None = None) -> Itera
 
 
 @contextmanager
-def serving(store: Store, bounds: Bounds | None = None) -> Iterator[Server]:
-    server = Server(("127.0.0.1", 0), Api(store), bounds)
+def serving(store: Store, bounds: Bounds | None = None, *, pace: Pace | None = None) -> Iterator[Server]:
+    server = Server(("127.0.0.1", 0), Api(store, pace=pace), bounds)
     server.start()
     try:
         yield server
     finally:
+        store.hub.release()
         server.stop()
 
 
