@@ -1,80 +1,8 @@
-"""`python -m kv`: the config server as a process. Ends with 0 when told to, 1 when it cannot go on, 2 on bad settings.
-
-No monkey-patching: everything here that waits imports gevent's means by name.
-"""
+"""`python -m kv`: the config server, and the commands that ask one."""
 
 from __future__ import annotations
 
-import logging
-import os
-import resource
-import signal
-import sys
-
-import gevent
-from gevent.event import AsyncResult
-
-from kv.api import Api
-from kv.engine import engine_from
-from kv.errors import BadSetting, CannotStart
-from kv.server import Server
-from kv.settings import Settings, check_reach, read_settings
-from kv.store import Store
-
-log = logging.getLogger("kv")
-
-_DESCRIPTORS = 65_536
-
-
-def main() -> int:
-    """Serve until SIGTERM or SIGINT; the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        settings = read_settings(os.environ, sys.argv[1:])
-        check_reach(settings)
-        return serve(settings)
-    except BadSetting as error:
-        log.error("%s", error.detail)
-        return 2
-    except CannotStart as error:
-        log.error("%s", error.detail)
-        return 1
-
-
-def serve(settings: Settings) -> int:
-    """The exit status: 0, or 1 if the store broke down. Raises CannotStart."""
-    ending: AsyncResult[int] = AsyncResult()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        gevent.signal_handler(number, ending.set, 0)
-    _allow_many_connections()
-    store = Store(engine_from(settings.store))
-    store.start(on_failure=lambda: ending.set(1))
-    try:
-        return _listen(settings, store, ending)
-    finally:
-        store.stop()
-
-
-def _listen(settings: Settings, store: Store, ending: AsyncResult[int]) -> int:
-    server = Server((settings.host, settings.port), Api(store, settings.names))
-    try:
-        server.start()
-    except OSError as error:
-        raise CannotStart(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
-    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    log.info("listening on http://%s:%d, store %s", shown, server.server_port, settings.store)
-    status = ending.get()
-    store.hub.release()
-    server.stop()
-    return int(status or 0)
-
-
-def _allow_many_connections() -> None:
-    """A waiting client is an open file, and the usual limit of 1,024 is well below our own."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
-
+from kv.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(prog_name="python -m kv")

@@ -1,10 +1,9 @@
-"""What the environment and the command line say, checked once."""
+"""What the environment says, checked once."""
 
 from __future__ import annotations
 
-import argparse
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kv.errors import BadSetting
@@ -12,7 +11,10 @@ from kv.errors import BadSetting
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`names`: hosts to answer to besides IP addresses and localhost. `port` 0 takes a free one."""
+    """`names`: hosts to answer to besides IP addresses and localhost. `port` 0 takes a free one.
+
+    `insecure`: listen beyond loopback, open to everyone there.
+    """
 
     host: str = "127.0.0.1"
     port: int = 7001
@@ -21,13 +23,8 @@ class Settings:
     insecure: bool = False
 
 
-def read_settings(environ: Mapping[str, str], arguments: Sequence[str] = ()) -> Settings:
-    """KV_HOST, KV_PORT, KV_STORE, KV_NAMES and `--insecure`. Raises BadSetting; SystemExit on unknown flags."""
-    parser = argparse.ArgumentParser(prog="python -m kv", description="Serin's config server.")
-    parser.add_argument(
-        "--insecure", action="store_true", help="listen beyond loopback, open to everyone there"
-    )
-    insecure = parser.parse_args(arguments).insecure
+def read_settings(environ: Mapping[str, str], *, insecure: bool = False) -> Settings:
+    """KV_HOST, KV_PORT, KV_STORE and KV_NAMES. Raises BadSetting."""
     default = Settings()
     return Settings(
         environ.get("KV_HOST") or default.host,

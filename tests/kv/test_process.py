@@ -42,7 +42,7 @@ def test_defaults():
 
 def test_settings():
     environ = {"KV_HOST": "::1", "KV_PORT": "0", "KV_STORE": "memory://", "KV_NAMES": "kv.internal, KV"}
-    assert read_settings(environ, ["--insecure"]) == Settings(
+    assert read_settings(environ, insecure=True) == Settings(
         "::1", 0, "memory://", ("kv.internal", "kv"), True
     )
 

@@ -1,0 +1,25 @@
+"""The command line: without a command the config server itself, with one a client of a running server.
+
+A command is a module beside this one, and stands in COMMANDS.
+"""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from kv import serve
+
+COMMANDS: tuple[click.Command, ...] = ()
+
+
+@click.group(
+    commands=COMMANDS, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.option("--insecure", is_flag=True, help="Listen beyond loopback, open to everyone there.")
+@click.pass_context
+def main(context: click.Context, insecure: bool) -> None:
+    """Serin's config server. Without a command: serve, as KV_HOST, KV_PORT, KV_STORE and KV_NAMES say."""
+    if context.invoked_subcommand is None:
+        context.exit(serve.run(os.environ, insecure=insecure))
