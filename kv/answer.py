@@ -10,7 +10,7 @@ from typing import Any
 from werkzeug.http import http_date
 from werkzeug.wrappers import Response
 
-from kv.model import Item, Result, Version, etag_of
+from kv.model import Commit, Item, Result, Version, etag_of
 from kv.stream import Stream
 
 _JSON = "application/json"
@@ -40,17 +40,15 @@ def history(key: str, versions: Sequence[Version]) -> Response:
 
 def written(result: Result) -> Response:
     """The outcome of a write, with the headers a read would now have."""
-    version = result.item.version
-    told = {
-        "key": result.item.key,
-        "revision": version.revision,
-        "etag": version.etag,
-        "version": version.number,
-        "changed": result.changed,
-        "modified": _time(version.meta.modified),
-        **_ttl(version),
-    }
-    return _describe(_json(told, 201 if result.created else 200), version)
+    return _describe(_json(_outcome(result), 201 if result.created else 200), result.item.version)
+
+
+def committed(commit: Commit) -> Response:
+    """The outcome of each operation, in their order."""
+    results = [_outcome(result) for result in commit.results]
+    response = _json({"revision": commit.revision, "results": results})
+    response.headers["X-Revision"] = str(commit.revision)
+    return response
 
 
 def health(status: str, code: int = 200) -> Response:
@@ -102,6 +100,19 @@ def _told(version: Version) -> dict[str, Any]:
         "note": version.meta.note,
         "size": version.size,
         "deleted": version.deleted,
+    }
+
+
+def _outcome(result: Result) -> dict[str, Any]:
+    version = result.item.version
+    return {
+        "key": result.item.key,
+        "revision": version.revision,
+        "etag": version.etag,
+        "version": version.number,
+        "changed": result.changed,
+        "modified": _time(version.meta.modified),
+        **_ttl(version),
     }
 
 

@@ -15,7 +15,7 @@ from werkzeug.exceptions import MethodNotAllowed as UnknownMethod
 from werkzeug.routing import BaseConverter, Map, Rule
 from werkzeug.wrappers import Response
 
-from kv import answer, asked
+from kv import answer, asked, transaction
 from kv.asked import Asked
 from kv.errors import KvError, MethodNotAllowed, NotFound
 from kv.guard import guard
@@ -160,6 +160,12 @@ class Api:
         asked.no_body(request)
         return answer.written(self._store.delete(key, asked.conditions(request, key), asked.meta(request)))
 
+    def transact(self, request: Asked, _key: str) -> Response:
+        asked.parameters(request)
+        asked.no_conditions(request)
+        wanted, meta = transaction.parse(asked.body(request)), asked.meta(request)
+        return answer.committed(self._store.transact(wanted, meta))
+
     def alive(self, request: Asked, _key: str) -> Response:
         asked.parameters(request)
         return answer.health("ok")
@@ -181,6 +187,7 @@ ROUTES = (
     _rule("/v1/kv/<key:key>", Api.patch, "PATCH"),
     _rule("/v1/kv/<key:key>", Api.delete, "DELETE"),
     _rule("/v1/kv/<prefix:key>", Api.scan, "GET"),
+    _rule("/v1/txn", Api.transact, "POST"),
     _rule("/-/healthz", Api.alive, "GET"),
     _rule("/-/readyz", Api.ready, "GET"),
 )

@@ -16,11 +16,10 @@ from werkzeug.wrappers import Request
 
 from kv.engine.base import Limits
 from kv.errors import BadRequest, LengthRequired, TooLarge, UnsupportedMediaType
-from kv.model import NO_ETAG, Condition, Meta, check_key
+from kv.model import MAX_TTL, MIN_TTL, NO_ETAG, Condition, Meta, check_key
 
 MAX_BODY = Limits().value_bytes
 MAX_WAIT = 60.0
-MAX_TTL = 86_400.0
 PAGE = 1_000
 HISTORY = 100
 JSON, EVENT_STREAM = "application/json", "text/event-stream"
@@ -48,7 +47,7 @@ def _wait(text: str) -> float:
 
 def _ttl(text: str) -> float:
     seconds = _seconds(text)
-    if not 1 <= seconds <= MAX_TTL:
+    if not MIN_TTL <= seconds <= MAX_TTL:
         raise ValueError(text)
     return seconds
 
@@ -75,7 +74,7 @@ def _flag(text: str) -> bool:
 
 _PARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "wait": (_wait, f"seconds, at most {MAX_WAIT:.0f}"),
-    "ttl": (_ttl, f"seconds, from 1 to {MAX_TTL:.0f}"),
+    "ttl": (_ttl, f"seconds, from {MIN_TTL:.0f} to {MAX_TTL:.0f}"),
     "rev": (_revision, "a revision"),
     "from": (_revision, "a revision"),
     "history": (_count(HISTORY), "a number of versions from 1"),
@@ -124,6 +123,12 @@ def conditions(request: Request, key: str) -> list[Condition]:
         either = frozenset(excluded.as_set(include_weak=True))
         found.append(Condition(key, None if excluded.star_tag else either, wanted=False))
     return found
+
+
+def no_conditions(request: Request) -> None:
+    """Raises BadRequest if the headers have any."""
+    if "If-Match" in request.headers or "If-None-Match" in request.headers:
+        raise BadRequest("here conditions are part of the body")
 
 
 def is_known(request: Request) -> Callable[[str], bool]:

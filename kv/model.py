@@ -18,6 +18,7 @@ NO_ETAG = "0"
 """The ETag of what is not there, so that creation can be awaited and be made a condition."""
 
 KEY_BYTES = 256
+MIN_TTL, MAX_TTL = 1.0, 86_400.0
 _SEGMENT = r"(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]+"
 _KEY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 _PREFIX = re.compile(rf"(?:{_SEGMENT}/)*")

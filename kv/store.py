@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from kv import document
 from kv.engine.base import Engine
-from kv.errors import NotFound
+from kv.errors import Conflict, NotFound
 from kv.model import (
     Commit,
     Condition,
@@ -27,6 +27,7 @@ from kv.model import (
     check_key,
     check_prefix,
 )
+from kv.transaction import Transaction
 from kv.watch import Hub
 
 _T = TypeVar("_T")
@@ -136,6 +137,15 @@ class Store:
     def delete(self, key: str, conditions: Sequence[Condition], meta: Meta) -> Result:
         """Make a deletion the newest version. Raises what Engine.commit does."""
         return self._one(Delete(check_key(key)), conditions, meta)
+
+    def transact(self, wanted: Transaction, meta: Meta) -> Commit:
+        """All of it, or nothing. Raises what Engine.commit does; a Conflict says which condition by its `index`."""
+        try:
+            return self.commit(wanted.conditions, wanted.operations, meta)
+        except Conflict as error:
+            keys = [condition.key for condition in wanted.conditions]
+            error.members["index"] = keys.index(error.members["key"])
+            raise
 
     def commit(self, conditions: Sequence[Condition], operations: Sequence[Operation], meta: Meta) -> Commit:
         """What Engine.commit does, stamped with the time, and known to every watcher of this server."""
