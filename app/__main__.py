@@ -6,7 +6,6 @@ monkey.patch_all()
 
 import logging  # noqa: E402
 import os  # noqa: E402
-import resource  # noqa: E402
 import signal  # noqa: E402
 import sys  # noqa: E402
 
@@ -14,7 +13,7 @@ import gevent  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
 from app.log import configure  # noqa: E402
-from app.server import BACKLOG, Front, Service, wait_until_idle  # noqa: E402
+from app.server import BACKLOG, Front, Service, allow_many_connections, wait_until_idle  # noqa: E402
 from app.settings import BadSetting, Settings  # noqa: E402
 
 # Seconds that requests under way have to end after SIGTERM.
@@ -31,7 +30,7 @@ def main() -> int:
     except BadSetting as error:
         log.error("%s", error)
         return 2
-    _allow_many_connections()
+    allow_many_connections()
     stopped = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopped.set)
@@ -57,12 +56,6 @@ def main() -> int:
     wait_until_idle(service.gateway, GRACE)
     service.stop()
     return 0
-
-
-def _allow_many_connections() -> None:
-    """A client is an open file, and the usual limit of 1,024 is well below `limits.connections`."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":

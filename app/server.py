@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import random
+import resource
 import socket
 from functools import partial
 from typing import Any
@@ -38,12 +40,16 @@ BACKLOG = 4096
 # client that hardly reads would have us carry them all at once, and the kernel hold them.
 UNSENT = 128 * 1024
 
+# Seconds until we try again to accept when this process or the machine has no descriptor left for it.
+NO_DESCRIPTOR_PAUSE = 0.1
+
 
 class Front(WSGIServer):
     """gevent's WSGIServer with the fast lane for a handler. Closing it lets its connections run out.
 
     `tls`: what its connections are secured with, if they are; the fast lane does that itself.
     `proxy_protocol`: every connection begins with a header that says who the client is.
+    `room`: so many connections at most, whatever the config says; the descriptors beyond are for servers and files.
     """
 
     handler_class = FastLane  # type: ignore[assignment]  # any callable that gives a handle() will do
@@ -64,12 +70,38 @@ class Front(WSGIServer):
         self._gateway = application.gateway
         self.tls = tls
         self.proxy_protocol = proxy_protocol
+        self.room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 7 // 8
+        self._short = False
         super().__init__(listener, application, **({"log": None} | options))
 
     def init_socket(self) -> None:
         """Make ready to listen; what is accepted takes after the listener."""
         super().init_socket()
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+
+    def do_read(self) -> Any:
+        """Accept a connection. Who comes when there is no descriptor left waits in the kernel."""
+        try:
+            accepted = super().do_read()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            self._pause(error)
+            return None
+        self._short = False
+        return accepted
+
+    def _pause(self, error: OSError) -> None:
+        if not self._short:
+            log.warning("no connection can be accepted: %s", error.strerror)
+        self._short = True
+        self.stop_accepting()
+        self._timer: Any = self.loop.timer(NO_DESCRIPTOR_PAUSE)
+        self._timer.start(self._resume)
+
+    def _resume(self) -> None:
+        if self.started:
+            self.start_accepting()
 
     def close(self) -> None:
         """Stop accepting; connections end with the answer under way."""
@@ -145,6 +177,12 @@ def _certificate(settings: Settings) -> Certificate | None:
 
 def _config_client(settings: Settings, urls: str) -> ConfigClient:
     return ConfigClient(urls, settings.config_key, settings.config_token)
+
+
+def allow_many_connections() -> None:
+    """A client is an open file, and the usual limit of 1,024 is well below `limits.connections`."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def wait_until_idle(gateway: Gateway, seconds: float) -> None:

@@ -14,7 +14,7 @@ from types import FrameType
 from gevent import monkey
 
 from app.log import configure
-from app.server import Service
+from app.server import Service, allow_many_connections
 from app.settings import BadSetting, Settings
 
 if not monkey.is_module_patched("socket"):
@@ -24,6 +24,7 @@ if not monkey.is_module_patched("socket"):
 WORKER_BOOT_ERROR = 3
 
 configure()
+allow_many_connections()
 try:
     service = Service(Settings.from_environ(os.environ), worker=True)
 except BadSetting as error:

@@ -155,7 +155,11 @@ class LimitsPart(Part):
     target_bytes = Whole("A request's target: path and query.", 256, _MIB, "bytes")
     headers = Whole("Header fields of a request.", 8, 1000)
     body_bytes = Whole("A request's body.", 0, _TIB, "bytes", off=True)
-    connections = Whole("Connections of clients at one time, to one instance.", 1, 1_000_000)
+    connections = Whole(
+        "Connections of clients at one time, to one instance; at most 7/8 of the files that it may open.",
+        1,
+        1_000_000,
+    )
     requests = Whole("Requests under way at one time, in one instance.", 1, 1_000_000, off=True)
     per_server = Whole(
         "Requests under way at one time at each server, from one instance.", 1, 1_000_000, off=True

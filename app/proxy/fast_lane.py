@@ -106,7 +106,7 @@ class FastLane:
         self.deadline = self.gateway.clock.now + config.timeouts.client_head
         try:
             self._arrive()
-            if len(self.gateway.lanes) > config.limits.connections:
+            if len(self.gateway.lanes) > min(config.limits.connections, self._front.room):
                 raise WireError(503, "too_many_connections")
             while self._serve():
                 # An idle connection keeps nothing of what it has carried.

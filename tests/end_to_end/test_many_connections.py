@@ -14,9 +14,14 @@ pytestmark = pytest.mark.end_to_end
 IDLE = 2000
 
 
+def few_files(command):
+    """The command under a soft limit of 256 open files."""
+    return ["sh", "-c", 'ulimit -S -n 256; exec "$@"', "sh", *command]
+
+
 def test_idle_clients_are_cheap_and_may_be_more_than_the_soft_limit_of_files(tmp_path):
     with Stack(tmp_path, config={"ratio": 0}, start=("stable", "kv")) as stack:
-        stack.web.command = ["sh", "-c", 'ulimit -S -n 256; exec "$@"', "sh", *stack.web.command]
+        stack.web.command = few_files(stack.web.command)
         stack.web.start()
         assert stack.version() == "stable"
         before = resident(stack.web.pid)
@@ -27,6 +32,16 @@ def test_idle_clients_are_cheap_and_may_be_more_than_the_soft_limit_of_files(tmp
         assert crowd.last == {"arrived": IDLE, "gone": 0, "statuses": {"200": IDLE}}
     print(f"{each:,.0f} bytes for an idle client")
     assert each <= 16 * 1024
+
+
+@pytest.mark.parametrize("front", ["worker", "stock"])
+def test_so_they_may_under_gunicorn(front, tmp_path):
+    with Stack(tmp_path, front=front, config={"ratio": 0}, start=("stable", "kv")) as stack:
+        stack.web.command = few_files(stack.web.command)
+        stack.web.start()
+        with Crowd(stack.address, "idle", 1000) as crowd:
+            crowd.wait_arrived()
+        assert crowd.last == {"arrived": 1000, "gone": 0, "statuses": {"200": 1000}}
 
 
 @pytest.mark.parametrize("direction", DIRECTIONS)
