@@ -80,3 +80,25 @@ class ConfigConflict(ConfigServerError):
     def __init__(self, message: str, etag: str) -> None:
         super().__init__(message)
         self.etag = etag
+
+
+class RolloutError(SerinError):
+    """Root of what can go wrong with a rollout's documents."""
+
+    reason = "rollout"
+
+
+class InvalidPlan(RolloutError):
+    """The document is not a plan. `faults` as in InvalidConfig."""
+
+    reason = "invalid_plan"
+
+    def __init__(self, faults: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{field or 'plan'}: {why}" for field, why in faults.items()))
+        self.faults = faults
+
+
+class InvalidState(RolloutError):
+    """What was written down of a rollout or its evidence, or reported by an instance, cannot be read."""
+
+    reason = "invalid_state"

@@ -17,6 +17,8 @@ FLOORS = {
     "app.balance": 0,
     "app.balance.health": 2,
     "app.config": 0,
+    "app.histogram": 0,
+    "app.rollout": 0,
     "app.config.client": 1,
     "app.clock": 1,
     "app.secure_stream": 1,

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app import __version__
-from app.admin.latency import quantile
 from app.admin.live import View
 from app.admin.redact import shown_config
 from app.admin.report import Report, VersionCounters, Worker, unready
 from app.config.current import Rejected
 from app.config.model import Config, ServerConfig, VersionConfig
 from app.config.refresh import RefreshState
+from app.histogram import quantile
 from app.proxy.stats import BOUNDS
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.admin.latency import quantile
+from app.histogram import quantile
 from app.proxy.stats import BOUNDS, VersionStats
 
 shares = st.floats(0, 1)
