@@ -252,15 +252,10 @@ class Exchange:
 
     def finish(self) -> None:
         """The client has had all of it. The connection serves others, unless something is left on it."""
-        body, response = self._decoder, self.response
-        if (
-            response.keep_alive
-            and response.framing >= CHUNKED
-            and (body is None or not body.rest)
-            and self.request_sent
-        ):
-            connection, self.connection = self.connection, None
+        body, connection = self._decoder, self.connection
+        if self.response.keep_alive and (body is None or not body.rest) and self.request_sent:
             assert connection is not None
+            self.connection = None
             self._load.in_flight -= 1
             self._load.requests += 1
             self.pool.give(connection, self._timeouts.upstream_idle)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from app.errors import WireError
-from app.wire.body import UPGRADED, request_framing, response_framing
+from app.wire.body import CHUNKED, UPGRADED, request_framing, response_framing
 from app.wire.fault import check_request_prefix, check_response_prefix
 from app.wire.grammar import (
     ABSOLUTE_FORM,
@@ -99,7 +99,8 @@ class Response:
     """A response head; heads that are equal share one, so it is never changed.
 
     `onward` is what of it goes on to the client, in HTTP/1.1 and without the empty line. `framing` and `size` as
-    in Request; `framing` may also be UNTIL_CLOSE or UPGRADED; then `upgrade` says to what.
+    in Request; `framing` may also be UNTIL_CLOSE or UPGRADED; then `upgrade` says to what. `keep_alive`: the
+    connection can serve others after it.
     """
 
     status: int
@@ -218,7 +219,7 @@ def _read_response(raw: bytes, method: bytes) -> Response | None:
     if lengths and (status < 200 or status == 204):
         dropped.extend(_lines(head, (b"content-length",)))  # RFC 9110, 8.6: must not be sent in these
     keep_alive = _keep_alive(minor, fields.get(b"connection"), head, dropped)
-    if not framing and _speaks_of_a_body(method, lengths, codings):
+    if framing < CHUNKED or (not framing and _speaks_of_a_body(method, lengths, codings)):
         keep_alive = False
     response = Response(status, len(raw), b"HTTP/1.1" + _without(head, dropped)[8:], framing, keep_alive)
     if framing == UPGRADED:

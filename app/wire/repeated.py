@@ -16,7 +16,7 @@ class FieldLines:
     __slots__ = ("_digit", "_former", "_lines", "_longest", "_longest_target", "_request_id", "_size")
 
     def __init__(self, former: Request, data: bytes, head_bytes: int, target_bytes: int) -> None:
-        """`former` has been read from `data`, which holds nothing else."""
+        """`former` has been read from `data`, which holds nothing else. When it has been answered it is ours."""
         self._former = former
         self._request_id = former.request_id  # the gateway gives one to a request that has none
         self._lines = data[data.index(b"\n") + 1 :]
@@ -35,7 +35,10 @@ class FieldLines:
         return FieldLines(former, data, head_bytes, target_bytes)
 
     def again(self, data: bytes) -> Request | None:
-        """The request in `data` if it has these field lines and a plain request line; else it is for `head`."""
+        """The request in `data` if it has these field lines and a plain request line; else it is for `head`.
+
+        It is the former one made over: to make it anew would cost more than to read it.
+        """
         if not data.endswith(self._lines) or len(data) > self._longest:
             return None
         line = ORIGIN_LINE.fullmatch(data, 0, len(data) - self._size)
@@ -44,20 +47,7 @@ class FieldLines:
         method, target, digit = line.groups()
         if digit != self._digit or len(target) > self._longest_target:
             return None
-        former = self._former
-        return Request(
-            method,
-            target,
-            former.minor,
-            len(data),
-            former.fields,
-            former.onward,
-            former.host,
-            0,
-            former.keep_alive,
-            former.cookies,
-            self._request_id,
-            b"",
-            former.told,
-            former.upgrade,
-        )
+        request = self._former
+        request.method, request.target, request.size = method, target, len(data)
+        request.request_id = self._request_id
+        return request

@@ -76,7 +76,7 @@ def test_frames_the_body(line, fields, method, framing):
     ],
 )
 def test_the_connection_stays(line, fields, stays):
-    assert response(line, *fields).keep_alive is stays
+    assert response(line, *fields, b"Content-Length: 1").keep_alive is stays
 
 
 @pytest.mark.parametrize(
@@ -92,6 +92,8 @@ def test_the_connection_stays(line, fields, stays):
         (b"HTTP/1.1 204 No Content", [b"Content-Length: 5"], b"GET", False),
         (b"HTTP/1.1 204 No Content", [b"Content-Length: 00"], b"GET", True),
         (OK, [b"Content-Length: 0"], b"GET", True),
+        (OK, [b"Transfer-Encoding: chunked"], b"GET", True),
+        (OK, [], b"GET", False),
     ],
 )
 def test_the_connection_ends_where_a_body_might_still_come(line, fields, method, stays):
