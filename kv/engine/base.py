@@ -7,7 +7,7 @@ Reset. An outcome that is not known is Unknown, never a failure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -81,6 +81,20 @@ class Engine(Protocol):
 
     def status(self) -> dict[str, Any]:
         """What an operator would ask: at least `engine` and `revision`."""
+
+    def backup(self) -> Iterator[Item]:
+        """All kept versions of one moment, by key and revision, while the engine goes on serving.
+
+        The moment is when the first is asked for. Raises Unavailable if the engine breaks down on the way.
+        """
+
+    def restore(self, items: Iterable[Item], revision: int) -> None:
+        """Put `items`, ordered as `backup` gives them, in place of everything, before anyone else uses the engine.
+
+        `revision`: the store's where they come from. Revisions, and with them ETags, stay what they are where the
+        engine gives its own; their order stays anywhere. All or nothing where the engine can. Raises Full,
+        Unavailable, Unknown, and what `items` do.
+        """
 
     def close(self) -> None:
         """Let go of the data; what was accepted before is finished."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from gevent.queue import Queue
@@ -84,6 +84,17 @@ class MemoryEngine:
 
     def status(self) -> dict[str, Any]:
         return {"engine": "memory", "revision": self._mirror.revision}
+
+    def backup(self) -> Iterator[Item]:
+        kept = [item for key in sorted(self._versions) for item in self._versions[key]]
+        yield from kept
+
+    def restore(self, items: Iterable[Item], revision: int) -> None:
+        versions: dict[str, deque[Item]] = {}
+        for item in items:
+            versions.setdefault(item.key, deque(maxlen=self._limits.versions)).append(item)
+        self._versions = versions
+        self._mirror = Mirror((kept[-1] for kept in versions.values()), revision)
 
     def close(self) -> None:
         self._accepting = False

@@ -7,7 +7,7 @@ in turn and makes them durable in one transaction (group commit), in the one nat
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,15 +78,19 @@ class SqliteEngine:
             raise CannotStart(f"{self._path} cannot be used: {error.strerror}") from error
         self._pool = ThreadPool(1)
         try:
-            items, self._reserved = self._in_thread(self._file.open)
+            self._in_thread(self._file.open)
+            self._load()
         except KvError:
             self._release()
             raise
-        self._mirror = Mirror(items, self._reserved)
         self._accepting = True
         self._committer = Greenlet.spawn(self._run)
         self._leases.start()
         return self._mirror.revision
+
+    def _load(self) -> None:
+        items, self._reserved = self._in_thread(self._file.newest)
+        self._mirror = Mirror(items, self._reserved)
 
     def get(self, key: str, revision: int | None = None) -> Item | None:
         if revision is None:
@@ -129,6 +133,18 @@ class SqliteEngine:
 
     def status(self) -> dict[str, Any]:
         return {"engine": "sqlite", "revision": self._mirror.revision, "file": str(self._path)}
+
+    def backup(self) -> Iterator[Item]:
+        snapshot = self._in_thread(self._file.snapshot)
+        try:
+            while not snapshot.ended:
+                yield from self._in_thread(self._file.read_on, snapshot)
+        finally:
+            self._in_thread(self._file.release, snapshot)
+
+    def restore(self, items: Iterable[Item], revision: int) -> None:
+        self._in_thread(self._file.restore, items, revision)
+        self._load()
 
     def close(self) -> None:
         if self._committer is not None:

@@ -9,9 +9,10 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from kv.engine.snapshot import Snapshot
 from kv.errors import CannotStart, Full, Gone, Unavailable, Unknown
 from kv.model import Commit, Item, Meta, Version
 
@@ -40,10 +41,16 @@ _AT = f"SELECT {_COLUMNS}, value FROM versions WHERE key = ? AND revision = ?"  
 _HISTORY = f"SELECT {_COLUMNS} FROM versions WHERE key = ? ORDER BY revision DESC LIMIT ?"  # noqa: S608
 _OLDEST = "SELECT revision, number FROM versions WHERE key = ? ORDER BY revision LIMIT 1"
 _INSERT = "INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_UP_TO = f"SELECT {_COLUMNS}, value FROM versions WHERE key = ? AND number <= ?"  # noqa: S608
 _PRUNE = "DELETE FROM versions WHERE key = ? AND number <= ?"
 _RESERVED = "SELECT coalesce(MAX(revision), 0) FROM reserved"
 _RESERVE = "INSERT OR REPLACE INTO reserved VALUES (1, ?)"
-_FORGET = "DELETE FROM versions WHERE key = ?"
+_BEHIND = f"""SELECT {_COLUMNS}, value FROM versions
+    WHERE (key, revision) > (?, ?) AND revision <= ? ORDER BY key, revision LIMIT ?"""  # noqa: S608
+_CLEAR = "DELETE FROM versions"
+
+_ALL = 2**62  # above any number
+STEP_ROWS, STEP_BYTES = 128, 1024 * 1024
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -59,14 +66,14 @@ class SqliteFile:
         self._versions = versions
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
+        self._revision = 0
+        self._snapshots: list[Snapshot] = []
 
-    def open(self) -> tuple[list[Item], int]:
-        """The newest version of every key, and the newest revision reserved. Raises CannotStart."""
+    def open(self) -> None:
+        """Raises CannotStart."""
         try:
             self._connection = self._connect(str(self._path))
             self._prepare()
-            newest = [_item(row) for row in self._execute(_NEWEST)]
-            return newest, int(self._execute(_RESERVED).fetchone()[0])
         except sqlite3.Error as error:
             self.close()
             raise CannotStart(f"{self._path} cannot be used: {error}") from error
@@ -84,20 +91,52 @@ class SqliteFile:
         self._execute(_SCHEMA)
         self._execute(_RESERVED_SCHEMA)
 
-    def write(self, commits: Iterable[Commit], reserved: int | None = None) -> None:
+    def newest(self) -> tuple[list[Item], int]:
+        """The newest version of every key, and the newest revision reserved. Raises CannotStart."""
+        try:
+            items = [_item(row) for row in self._execute(_NEWEST)]
+            reserved = int(self._execute(_RESERVED).fetchone()[0])
+        except sqlite3.Error as error:
+            raise CannotStart(f"{self._path} cannot be read: {error}") from error
+        self._revision = max((item.version.revision for item in items), default=0)
+        return items, reserved
+
+    def write(self, commits: Sequence[Commit], reserved: int | None = None) -> None:
         """What they keep, in one transaction, on the disk when this returns; with it, the newest revision taken.
+
+        Raises what `_transaction` does.
+        """
+        with self._transaction():
+            for commit in commits:
+                self._write(commit)
+            if reserved is not None:
+                self._execute(_RESERVE, (reserved,))
+        if commits:
+            self._revision = commits[-1].revision
+
+    def restore(self, items: Iterable[Item], reserved: int) -> None:
+        """`items` in place of everything. Raises what `_transaction` and `items` do."""
+        with self._transaction():
+            self._execute(_CLEAR)
+            for item in items:
+                self._execute(_INSERT, _row(item))
+            self._execute(_RESERVE, (reserved,))
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """What is executed inside is on the disk after it.
 
         Raises Full or Unavailable: nothing was written; Unknown: something may have been, do not go on.
         """
         try:
             self._execute("BEGIN IMMEDIATE")
-            for commit in commits:
-                self._write(commit)
-            if reserved is not None:
-                self._execute(_RESERVE, (reserved,))
+            yield
         except sqlite3.Error as error:
             self._rollback()
             raise _failure(error, Unavailable) from error
+        except BaseException:
+            self._rollback()
+            raise
         try:
             self._execute("COMMIT")
         except sqlite3.Error as error:
@@ -106,11 +145,18 @@ class SqliteFile:
 
     def _write(self, commit: Commit) -> None:
         for key in commit.forgotten:
-            self._execute(_FORGET, (key,))
+            self._prune(key, _ALL)
         for item in commit.kept:
             self._execute(_INSERT, _row(item))
             if item.version.number > self._versions:
-                self._execute(_PRUNE, (item.key, item.version.number - self._versions))
+                self._prune(item.key, item.version.number - self._versions)
+
+    def _prune(self, key: str, number: int) -> None:
+        if self._snapshots:
+            doomed = [_item(row) for row in self._execute(_UP_TO, (key, number))]
+            for snapshot in self._snapshots:
+                snapshot.spare(doomed)
+        self._execute(_PRUNE, (key, number))
 
     def _rollback(self) -> None:
         with contextlib.suppress(sqlite3.Error):  # SQLite has often rolled back by itself
@@ -129,6 +175,23 @@ class SqliteFile:
     def history(self, key: str, limit: int) -> list[Version]:
         """Newest first."""
         return [_version(row) for row in self._execute(_HISTORY, (key, limit))]
+
+    def snapshot(self) -> Snapshot:
+        """Of everything that is there now; whoever asks for it releases it."""
+        snapshot = Snapshot(self._revision)
+        self._snapshots.append(snapshot)
+        return snapshot
+
+    def read_on(self, snapshot: Snapshot) -> list[Item]:
+        """Its next versions, some of them at a time. Raises Unavailable."""
+        try:
+            rows = self._execute(_BEHIND, (*snapshot.place, snapshot.revision, STEP_ROWS))
+            return snapshot.take(list(_fitting(map(_item, rows))))
+        except sqlite3.Error as error:
+            raise _failure(error, Unavailable) from error
+
+    def release(self, snapshot: Snapshot) -> None:
+        self._snapshots.remove(snapshot)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -172,6 +235,16 @@ class FileLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def _fitting(items: Iterable[Item]) -> Iterator[Item]:
+    """So many of them that their values come to no more than STEP_BYTES and one value."""
+    total = 0
+    for item in items:
+        yield item
+        total += item.version.size
+        if total > STEP_BYTES:
+            return
 
 
 def _failure(error: sqlite3.Error, otherwise: type[Unavailable | Unknown]) -> Full | Unavailable | Unknown:

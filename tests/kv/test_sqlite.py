@@ -222,3 +222,32 @@ def test_what_was_accepted_is_finished_at_the_end(path):
     with opened(SqliteEngine(path)) as again:
         assert len(again.scan("", "", 999)[1]) == 200
         again.commit((), [Delete("k0")], Meta())
+
+
+def test_a_backup_of_an_engine_that_closes_is_not_taken_for_whole(path):
+    engine = SqliteEngine(path)
+    with opened(engine):
+        engine.commit((), [Put(f"k{number:03}", b"1") for number in range(200)], Meta())
+        backup = engine.backup()
+        next(backup)
+    with pytest.raises(Unavailable):
+        list(backup)
+
+
+def test_what_a_failed_write_would_have_deleted_is_in_a_backup_once(path):
+    connections = []
+
+    def connect(name):
+        connections.append(sqlite3.connect(name, isolation_level=None, factory=Failing))
+        return connections[0]
+
+    with opened(SqliteEngine(path, Limits(versions=2), connect=connect)) as engine:
+        engine.commit((), [Put(f"k{number:03}", b"1") for number in range(200)], Meta())
+        put(engine, "k199", b"2")
+        before, backup = list(engine.backup()), engine.backup()
+        seen = [next(backup)]
+        connections[0].fails = "DELETE"
+        with pytest.raises(Unavailable):
+            put(engine, "k199", b"3")
+        connections[0].fails = "nothing"
+        assert seen + list(backup) == before
