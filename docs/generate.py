@@ -1,4 +1,6 @@
-"""Write docs/config.md and config/schema.json out of the config schema; with --check, fail if they are stale.
+"""Write docs/config.md, config/schema.json and the plan's tables in docs/rollout.md out of the schemas.
+
+With --check, fail if they are stale.
 
 python docs/generate.py [--check]
 """
@@ -20,6 +22,7 @@ from app.config.json_schema import default_of, json_schema  # noqa: E402
 from app.config.part import ListOf, Part, Section  # noqa: E402
 from app.config.schema import Document, load  # noqa: E402
 from app.config.wording import as_duration  # noqa: E402
+from app.rollout.plan_schema import PlanPart  # noqa: E402
 
 HEAD = """# The config document
 
@@ -32,6 +35,13 @@ A document with an error changes nothing, and `/status`, the metrics and the log
 A duration is a number of seconds, or a text with its unit: `"250ms"`, `"5s"`, `"10m"`, `"2h"`. A share is a number
 from 0 to 1. The same rules, as far as JSON Schema can say them, are in [config/schema.json](../config/schema.json).
 """
+
+PLAN_BEGINS = (
+    "<!-- Written by python docs/generate.py out of app/rollout/plan_schema.py; change it there. -->"
+)
+PLAN_ENDS = "<!-- End of what is written there. -->"
+
+_COLUMNS = "| field | type | default | allowed | what it is |\n|---|---|---|---|---|"
 
 EXAMPLE: dict[str, Any] = {
     "style": "ratio",
@@ -76,21 +86,29 @@ def config_page() -> str:
     return f"{HEAD}\n{tables}\n## A full example\n\n```json\n{_json(EXAMPLE)}\n```\n"
 
 
-def _tables(part: Part, path: str) -> Iterator[str]:
+def rollout_page() -> str:
+    """What people wrote on it, with the plan's tables where the marks are."""
+    before, _, rest = (ROOT / "docs" / "rollout.md").read_text(encoding="utf-8").partition(PLAN_BEGINS)
+    _, _, after = rest.partition(PLAN_ENDS)
+    tables = "\n".join(_tables(PlanPart(), "", "### The plan"))
+    return f"{before}{PLAN_BEGINS}\n\n{tables}\n{PLAN_ENDS}{after}"
+
+
+def _tables(part: Part, path: str, top: str = "## The document") -> Iterator[str]:
     """One table for each object of the document; versions are alike and get one table between them."""
-    yield f"## {_title(path)}\n\n{_note(part)}| field | type | default | allowed | what it is |\n|---|---|---|---|---|"
+    yield f"{_title(path, top)}\n\n{_note(part)}{_COLUMNS}"
     yield "".join(_row(part, name, path) + "\n" for name in part.fields)
     for name, field in part.fields.items():
         section = field.inner if isinstance(field, ListOf) else field
         if isinstance(section, Section) and name != "canary":
             below = "stable` and `canary" if name == "stable" else f"{path}.{name}".lstrip(".")
             suffix = "[]" if isinstance(field, ListOf) else ""
-            yield from _tables(section.part, below + suffix)
+            yield from _tables(section.part, below + suffix, top)
 
 
-def _title(path: str) -> str:
+def _title(path: str, top: str) -> str:
     named = path.replace("stable` and `canary.", "")
-    return f"`{named}`" if path else "The document"
+    return f"{top.partition(' ')[0]} `{named}`" if path else top
 
 
 def _note(part: Part) -> str:
@@ -109,7 +127,7 @@ def _default(part: Part, name: str) -> str:
     field, value = part.fields[name], default_of(part, name)
     if field.required:
         return "required"
-    if isinstance(field, ListOf) and value not in (MISSING, ()):
+    if isinstance(field, ListOf) and isinstance(field.inner, Rule) and value not in (MISSING, ()):
         return ", ".join(f"`{json.dumps(item)}`" for item in value)
     if not isinstance(field, Rule) or value is MISSING:
         return "–"
@@ -152,6 +170,7 @@ def _nested(value: Any) -> str:
 
 FILES = {
     ROOT / "docs" / "config.md": config_page,
+    ROOT / "docs" / "rollout.md": rollout_page,
     ROOT / "config" / "schema.json": lambda: json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
 }
 

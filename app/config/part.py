@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, ClassVar, cast
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_dump, validates_schema
 from marshmallow.exceptions import SCHEMA
 
+from app.config import strict_json
 from app.config.wording import shown, suggestion
 
 _MOST_FAULTS = 20
@@ -112,6 +113,30 @@ class ListOf(fields.List[Any]):
             given = f"{len(value)} of them" if isinstance(value, list) else shown(value)
             raise ValidationError(f"got {given}, must be {self.allowed}")
         return tuple(super()._deserialize(value, attr, data, **kwargs))
+
+
+Invalid = Callable[[dict[str, str]], Exception]
+
+
+def read(part: Part, data: Any, invalid: Invalid) -> Any:
+    """What `part` makes of decoded JSON; raises what `invalid` makes of the faults, 20 at most."""
+    if not isinstance(data, Mapping):
+        raise invalid({"": f"got {shown(data)}, must be an object"})
+    try:
+        return part.load(data)
+    except ValidationError as fault:
+        raise invalid(flat(fault.messages)) from None
+
+
+def read_bytes(part: Part, raw: bytes, largest: int, invalid: Invalid) -> Any:
+    """The same for JSON of at most `largest` bytes."""
+    if len(raw) > largest:
+        raise invalid({"": f"got {len(raw):,} bytes, must be at most {largest:,}"})
+    try:
+        data = strict_json.loads(raw)
+    except ValueError as fault:
+        raise invalid({"": f"is not JSON: {fault}"}) from None
+    return read(part, data, invalid)
 
 
 def flat(messages: Any) -> dict[str, str]:

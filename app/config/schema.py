@@ -8,12 +8,10 @@ nothing of where a document comes from.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from marshmallow import ValidationError, validates_schema
 
-from app.config import strict_json
 from app.config.failures import HealthPart, OutlierPart, RescuePart, RetryPart
 from app.config.fields import (
     PRINTABLE,
@@ -38,10 +36,9 @@ from app.config.model import (
     VersionConfig,
 )
 from app.config.origin import split_origin
-from app.config.part import ListOf, OneOf, Part, Section, flat
+from app.config.part import ListOf, OneOf, Part, Section, read, read_bytes
 from app.config.status_field import StatusField
 from app.config.versions import StableVersionPart, VersionPart
-from app.config.wording import shown
 from app.errors import InvalidConfig
 
 LARGEST = 512 * 1024
@@ -265,24 +262,14 @@ _DOCUMENT = Document()
 
 def load(data: Any) -> Config:
     """The config that decoded JSON spells; raises InvalidConfig naming every faulty field (20 at most)."""
-    if not isinstance(data, Mapping):
-        raise InvalidConfig({"": f"got {shown(data)}, must be an object"})
-    try:
-        config: Config = _DOCUMENT.load(data)
-    except ValidationError as fault:
-        raise InvalidConfig(flat(fault.messages)) from None
+    config: Config = read(_DOCUMENT, data, InvalidConfig)
     return config
 
 
 def parse(raw: bytes) -> Config:
     """The config in `raw`, JSON of at most 512 KiB; raises InvalidConfig."""
-    if len(raw) > LARGEST:
-        raise InvalidConfig({"": f"got {len(raw):,} bytes, must be at most {LARGEST:,}"})
-    try:
-        data = strict_json.loads(raw)
-    except ValueError as fault:
-        raise InvalidConfig({"": f"is not JSON: {fault}"}) from None
-    return load(data)
+    config: Config = read_bytes(_DOCUMENT, raw, LARGEST, InvalidConfig)
+    return config
 
 
 def dump(config: Config) -> dict[str, Any]:

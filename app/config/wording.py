@@ -29,6 +29,8 @@ def suggestion(given: Any, known: tuple[str, ...]) -> str:
 def as_duration(seconds: float) -> str:
     """Seconds in the largest unit that leaves a whole number: 0.05 → 50ms, 7200 → 2h."""
     millis = round(seconds * 1000)
+    if not millis:
+        return "0s"
     unit, size = next(
         (u, s) for u, s in (("h", 3600000), ("m", 60000), ("s", 1000), ("ms", 1)) if not millis % s
     )

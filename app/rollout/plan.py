@@ -21,6 +21,28 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Ramp:
+    """Steps by a rule: from `first` to `to`, each the same factor (`exponential`) or amount (`linear`) further."""
+
+    first: float
+    to: float = 1.0
+    steps: int = 6
+    hold: float | None = None
+    kind: str = "exponential"
+
+    def as_steps(self) -> tuple[Step, ...]:
+        """Rounded to four digits, but for the ends."""
+        inner = (self._ratio(number / (self.steps - 1)) for number in range(1, self.steps - 1))
+        ratios = (self.first, *(float(f"{ratio:.4g}") for ratio in inner), self.to)
+        return tuple(Step(ratio, self.hold) for ratio in ratios)
+
+    def _ratio(self, way: float) -> float:
+        if self.kind == "linear":
+            return self.first + (self.to - self.first) * way
+        return float(self.first * (self.to / self.first) ** way)
+
+
+@dataclass(frozen=True, slots=True)
 class FailureGate:
     """How much the canary may fail, as a multiple of stable's rate: it is rolled back beyond `tolerance`, and
     passes below `margin`. `acceptable`: a rate below which it passes whatever stable does. `limit`: the rate
