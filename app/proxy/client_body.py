@@ -92,7 +92,7 @@ class ClientBody:
         return data
 
     def _begin_wait(self) -> None:
-        self._lane.deadline = NEVER if self._rate is None else self._deadline
+        self._lane.deadline = self._deadline if self._rate is not None or self._waits else NEVER
 
     def _end_wait(self, size: int) -> None:
         lane, rate = self._lane, self._rate

@@ -10,6 +10,7 @@ import gevent
 import pytest
 from gevent import socket
 
+from app.clock import PERIOD
 from app.proxy.exchange import Exchange
 from tests.proxy.peer import GET, LAST_GET, Peer, Upstream, post
 from tests.proxy.rig import Rig
@@ -144,13 +145,14 @@ def test_a_slow_body_is_a_408(server, length):
     assert rig.stats.versions["stable"].failures == {}
 
 
+@pytest.mark.parametrize("body_rate", [1000.0, None])
 @pytest.mark.parametrize("asked", [b"", b"HTTP/1.1 100 Continue\r\n\r\n"])
-def test_a_body_that_waits_to_be_asked_for_does_not_wait_for_ever(asked):
+def test_a_body_that_waits_to_be_asked_for_does_not_wait_for_ever(asked, body_rate):
     def serve(peer: Peer) -> None:
         peer.head()
         peer.send(asked).rest()
 
-    timeouts = SLOW | {"head": 0.2}
+    timeouts = SLOW | {"head": 0.2, "body_rate": body_rate}
     with (
         Upstream(serve) as server,
         Rig("fast_lane", server.url, timeouts=timeouts) as rig,
@@ -159,6 +161,24 @@ def test_a_body_that_waits_to_be_asked_for_does_not_wait_for_ever(asked):
         client.send(post(b"", b"Expect: 100-continue", length=100))
         assert client.rest().startswith(asked + b"HTTP/1.1 408 ")
         rig.comes_to_rest(server.url)
+
+
+@pytest.mark.parametrize("length", [10, 100_000])
+def test_without_a_least_rate_a_body_may_pause_for_longer_than_a_server(length):
+    def serve(peer: Peer) -> None:
+        peer.head()
+        peer.exactly(length)
+        peer.send(OK).rest()
+
+    timeouts = {"head": 0.2, "body_rate": None}
+    with (
+        Upstream(serve) as server,
+        Rig("fast_lane", server.url, timeouts=timeouts) as rig,
+        rig.client() as client,
+    ):
+        client.send(post(b"", length=length))
+        gevent.sleep(0.2 + 3 * PERIOD)
+        assert client.send(bytes(length)).read_until(b"ok").startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_body_at_a_good_pace_has_all_the_time_it_needs(server):
