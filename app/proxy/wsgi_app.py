@@ -69,8 +69,7 @@ class ProxyApp:
             limits.headers,
             config.underscored_headers,
         )
-        if request is None:
-            raise WireError(400, "bad_request")
+        assert request is not None  # what ends with an empty line is a head, or refused
         if request.upgrade and not downstream.can_switch:
             _refuse_upgrade(request)
         return request, begun
