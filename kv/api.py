@@ -150,9 +150,9 @@ class Api:
     def patch(self, request: Asked, key: str) -> Response:
         check_key(key)
         asked.parameters(request)
-        asked.check_patch_type(request)
+        write = self._store.patch if asked.is_json_patch(request) else self._store.merge
         conditions, meta = asked.conditions(request, key), asked.meta(request)
-        return answer.written(self._store.merge(key, asked.body(request), conditions, meta))
+        return answer.written(write(key, asked.body(request), conditions, meta))
 
     def delete(self, request: Asked, key: str) -> Response:
         check_key(key)

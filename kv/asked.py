@@ -23,9 +23,10 @@ MAX_WAIT = 60.0
 PAGE = 1_000
 HISTORY = 100
 JSON, EVENT_STREAM = "application/json", "text/event-stream"
-PATCH_TYPES = ("application/merge-patch+json", JSON)
+JSON_PATCH = "application/json-patch+json"
+PATCH_TYPES = ("application/merge-patch+json", JSON, JSON_PATCH)
 # curl -d says it sends a form; who sends no type at all means the default too.
-_MERGE_TYPES = frozenset({*PATCH_TYPES, "application/x-www-form-urlencoded", ""})
+_READ_AS_PATCHES = frozenset({*PATCH_TYPES, "application/x-www-form-urlencoded", ""})
 _AUTHOR_BYTES, _NOTE_BYTES = 256, 1024
 
 
@@ -190,11 +191,12 @@ def _read(request: Request) -> bytes:
     return data
 
 
-def check_patch_type(request: Request) -> None:
-    """Raises UnsupportedMediaType unless the body is to be read as a merge patch."""
-    if request.mimetype not in _MERGE_TYPES:
+def is_json_patch(request: Request) -> bool:
+    """Whether the body is a JSON Patch, and not a merge patch. Raises UnsupportedMediaType if it is neither."""
+    if request.mimetype not in _READ_AS_PATCHES:
         listed = ", ".join(PATCH_TYPES)
         raise UnsupportedMediaType(f"a patch is one of {listed}", headers={"Accept-Patch": listed})
+    return request.mimetype == JSON_PATCH
 
 
 def meta(request: Request) -> Meta:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -60,14 +60,29 @@ def merge(target: Any, patch: Any) -> Any:
     return merged
 
 
-def merge_bytes(stored: bytes, patch: Any) -> bytes:
-    """`stored` with `patch` applied; the very same bytes when the patch changes nothing.
+def rewrite(stored: bytes, change: Callable[[Any], Any]) -> bytes:
+    """What `change` makes of the value in `stored`; the very same bytes when it makes no difference.
 
     Texts are compared, not values: Python holds 1, 1.0 and true for equal.
     """
     current = json.loads(stored)
-    before, after = dump(current), dump(merge(current, patch))
+    before = dump(current)
+    after = dump(change(current))
     return stored if before == after else after
+
+
+def is_too_deep(value: Any) -> bool:
+    """Whether there are more than MAX_DEPTH levels."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [child for each in level for child in _children(each) if isinstance(child, dict | list)]
+    return bool(level)
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _text(raw: bytes) -> str:

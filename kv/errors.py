@@ -39,6 +39,24 @@ class BadDocument(KvError):
     code = "bad-json"
 
 
+class BadPatch(KvError):
+    """JSON, but no JSON Patch. `errors` in the members."""
+
+    code = "bad-patch"
+
+
+class PatchTestFailed(KvError):
+    """A `test` of a JSON Patch did. `errors` in the members: which step."""
+
+    code = "test-failed"
+
+
+class CannotApply(KvError):
+    """A JSON Patch that does not fit what is stored. `errors` in the members: which step."""
+
+    code = "cannot-apply"
+
+
 class Forbidden(KvError):
     """A request that a web page could have been tricked into making."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kv.errors import BadKey
+from kv.json_patch import Step
 
 NO_ETAG = "0"
 """The ETag of what is not there, so that creation can be awaited and be made a condition."""
@@ -148,13 +149,21 @@ class Merge:
 
 
 @dataclass(frozen=True, slots=True)
+class Patch:
+    """Take the steps of a JSON Patch (RFC 6902) from the value of `key`."""
+
+    key: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """Make a deletion the newest version of `key`."""
 
     key: str
 
 
-Operation = Put | Merge | Delete
+Operation = Put | Merge | Patch | Delete
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from kv import document
+from kv import document, json_patch
 from kv.engine.base import Engine
 from kv.errors import Conflict, NotFound
 from kv.model import (
@@ -21,6 +21,7 @@ from kv.model import (
     Merge,
     Meta,
     Operation,
+    Patch,
     Put,
     Result,
     Version,
@@ -127,6 +128,11 @@ class Store:
     def merge(self, key: str, body: bytes, conditions: Sequence[Condition], meta: Meta) -> Result:
         """Apply a merge patch (RFC 7396). Raises BadDocument and what Engine.commit does."""
         return self._one(Merge(check_key(key), document.parse(body)), conditions, meta)
+
+    def patch(self, key: str, body: bytes, conditions: Sequence[Condition], meta: Meta) -> Result:
+        """Apply a JSON Patch (RFC 6902). Raises BadDocument, BadPatch and what Engine.commit does."""
+        steps = json_patch.parse(document.parse(body))
+        return self._one(Patch(check_key(key), steps), conditions, meta)
 
     def restore(self, key: str, revision: int, conditions: Sequence[Condition], meta: Meta) -> Result:
         """Write the version of `revision` again. Raises NotFound, Gone and what Engine.commit does."""

@@ -34,7 +34,7 @@ class Engine(Protocol):
     process, which is why it needs no disk. Its revision is never given again all the same, whatever happens.
 
     - The same value with the same ttl again is no change, but the time begins anew: a lease is renewed, its ETag
-      stays. Another ttl is a change. A Merge leaves the key its ttl, and its time begins anew too.
+      stays. Another ttl is a change. A Merge or Patch leaves the key its ttl, and its time begins anew too.
     - When its time is up, a commit without a caller deletes it: an event of the feed like any other.
     - A Put without a ttl makes the key stay, and begins or continues its history. A Put with a ttl over a key that is
       there to stay is refused (Kept); over a deleted one it is not, and leaves the history as it is.
@@ -67,7 +67,8 @@ class Engine(Protocol):
     def commit(self, conditions: Sequence[Condition], operations: Sequence[Operation], meta: Meta) -> Commit:
         """All operations, or none: each key at most once.
 
-        Raises Conflict, NotFound (merge or deletion of nothing), Kept, TooLarge, Full, Unavailable, Unknown.
+        Raises Conflict, NotFound (nothing to patch or delete), PatchTestFailed, CannotApply, Kept, TooLarge, Full,
+        Unavailable, Unknown.
         """
 
     def history(self, key: str, limit: int) -> list[Version]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from kv import document
+from kv import document, json_patch
 from kv.engine.base import Limits
 from kv.engine.mirror import Draft
 from kv.errors import BadRequest, Conflict, Kept, NotFound, TooLarge
@@ -16,6 +16,7 @@ from kv.model import (
     Merge,
     Meta,
     Operation,
+    Patch,
     Put,
     Result,
     make_item,
@@ -95,7 +96,11 @@ def _value(operation: Operation, live: Item | None) -> bytes | None:
         return operation.value
     if live is None:
         raise NotFound("there is nothing under this key", key=operation.key, etag=NO_ETAG)
-    return document.merge_bytes(live.value, operation.patch) if isinstance(operation, Merge) else None
+    if isinstance(operation, Merge):
+        return document.rewrite(live.value, lambda value: document.merge(value, operation.patch))
+    if isinstance(operation, Patch):
+        return document.rewrite(live.value, lambda value: json_patch.apply(value, operation.steps))
+    return None
 
 
 def _ttl(operation: Operation, live: Item | None) -> float | None:
