@@ -19,8 +19,9 @@ from kv import answer, asked, transaction
 from kv.asked import Asked
 from kv.errors import KvError, MethodNotAllowed, NotFound
 from kv.guard import guard
-from kv.model import NO_ETAG, Item, check_key, check_prefix
+from kv.model import NO_ETAG, Item, check_key, check_prefix, check_scope
 from kv.problem import problem
+from kv.schema.registry import Schemas
 from kv.store import Store
 from kv.stream import KeyNews, News, Pace, PrefixNews, Stream
 
@@ -44,6 +45,11 @@ class _Key(BaseConverter):
     part_isolating = False
 
 
+class _Scope(BaseConverter):
+    regex = ".*"
+    part_isolating = False
+
+
 Endpoint = Callable[["Api", Asked, str], Response]
 
 
@@ -61,6 +67,7 @@ class Api:
         self._store = store
         self._pace = pace or Pace()
         self._chance = chance or random.Random()  # noqa: S311  it spreads load, and hides nothing
+        self._schemas = Schemas(store)
         self._names = frozenset(name.lower() for name in names)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -166,6 +173,29 @@ class Api:
         wanted, meta = transaction.parse(asked.body(request)), asked.meta(request)
         return answer.committed(self._store.transact(wanted, meta))
 
+    def read_schema(self, request: Asked, scope: str) -> Response:
+        asked.parameters(request)
+        item = self._schemas.get(scope)
+        known = asked.is_known(request)(item.version.etag)
+        return answer.unchanged(item.version.etag) if known else answer.document(item)
+
+    def list_schemas(self, request: Asked, _key: str) -> Response:
+        asked.parameters(request)
+        revision, items = self._schemas.all()
+        response = answer.listing(revision, items, more=False, values=False)
+        return answer.unchanged(_etag(response)) if asked.is_known(request)(_etag(response)) else response
+
+    def put_schema(self, request: Asked, scope: str) -> Response:
+        asked.parameters(request)
+        conditions, meta = asked.conditions(request, check_scope(scope)), asked.meta(request)
+        return answer.written(self._schemas.put(scope, asked.body(request), conditions, meta))
+
+    def delete_schema(self, request: Asked, scope: str) -> Response:
+        asked.parameters(request)
+        asked.no_body(request)
+        conditions = asked.conditions(request, check_scope(scope))
+        return answer.written(self._schemas.delete(scope, conditions, asked.meta(request)))
+
     def alive(self, request: Asked, _key: str) -> Response:
         asked.parameters(request)
         return answer.health("ok")
@@ -188,12 +218,16 @@ ROUTES = (
     _rule("/v1/kv/<key:key>", Api.delete, "DELETE"),
     _rule("/v1/kv/<prefix:key>", Api.scan, "GET"),
     _rule("/v1/txn", Api.transact, "POST"),
+    _rule("/v1/schema/<scope:key>", Api.read_schema, "GET"),
+    _rule("/v1/schema/<scope:key>", Api.put_schema, "PUT", "POST"),
+    _rule("/v1/schema/<scope:key>", Api.delete_schema, "DELETE"),
+    _rule("/v1/schemas", Api.list_schemas, "GET"),
     _rule("/-/healthz", Api.alive, "GET"),
     _rule("/-/readyz", Api.ready, "GET"),
 )
 _MAP = Map(
     ROUTES,
-    converters={"key": _Key, "prefix": _Rest},
+    converters={"key": _Key, "prefix": _Rest, "scope": _Scope},
     strict_slashes=False,
     merge_slashes=False,
     redirect_defaults=False,

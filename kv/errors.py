@@ -105,6 +105,18 @@ class TooLarge(KvError):
     code = "too-large"
 
 
+class BadSchema(KvError):
+    """Not a JSON Schema that can be used. `errors` in the members: JSON pointers and details."""
+
+    code = "bad-schema"
+
+
+class InvalidDocument(KvError):
+    """A document that its schema forbids. In the members `key`, `schema` (whose scope) and `errors`, as above."""
+
+    code = "invalid-document"
+
+
 class UnsupportedMediaType(KvError):
     """A body of a type that has no meaning for this method."""
 

@@ -18,6 +18,9 @@ from kv.json_patch import Step
 NO_ETAG = "0"
 """The ETag of what is not there, so that creation can be awaited and be made a condition."""
 
+SCHEMAS = "§schema/"
+"""What the names of schemas in the store begin with: no key can, and it is beyond every list of keys."""
+
 KEY_BYTES = 256
 MIN_TTL, MAX_TTL = 1.0, 86_400.0
 _SEGMENT = r"(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]+"
@@ -43,9 +46,20 @@ def check_prefix(prefix: str) -> str:
     return prefix
 
 
+def check_scope(scope: str) -> str:
+    """`scope` itself: a key, or a prefix. Raises BadKey."""
+    return check_prefix(scope) if not scope or scope.endswith("/") else check_key(scope)
+
+
+def covers(scope: str, name: str) -> bool:
+    """Whether `scope` is the key or prefix `name` or a prefix of it."""
+    return scope == name or (name.startswith(scope) and (not scope or scope.endswith("/")))
+
+
 def prefixes(key: str) -> Iterator[str]:
-    """Every prefix `key` stands under, the empty one first: `a/b` gives ``, `a/`."""
-    yield ""
+    """Every prefix `key` stands under, the empty one first: `a/b` gives ``, `a/`. That is not one of schemas."""
+    if not key.startswith(SCHEMAS):
+        yield ""
     end = key.find("/")
     while end >= 0:
         yield key[: end + 1]

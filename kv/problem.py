@@ -24,6 +24,8 @@ PROBLEMS = {
     "too-large": (413, "Too large"),
     "unsupported-media-type": (415, "Unsupported media type"),
     "cannot-apply": (422, "The patch does not fit the document"),
+    "bad-schema": (422, "Not a schema"),
+    "invalid-document": (422, "The schema forbids this document"),
     "internal": (500, "Internal error"),
     "too-many-watchers": (503, "Too many waiting clients"),
     "unavailable": (503, "The store cannot be written"),

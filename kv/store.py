@@ -28,6 +28,7 @@ from kv.model import (
     check_key,
     check_prefix,
 )
+from kv.schema.examiner import Examiner
 from kv.transaction import Transaction
 from kv.watch import Hub
 
@@ -42,10 +43,15 @@ class Store:
     """An engine and the hub that follows it. All keys given are checked here (BadKey)."""
 
     def __init__(
-        self, engine: Engine, hub: Hub | None = None, clock: Callable[[], float] = time.time
+        self,
+        engine: Engine,
+        hub: Hub | None = None,
+        clock: Callable[[], float] = time.time,
+        examiner: Examiner | None = None,
     ) -> None:
         self.engine = engine
         self.hub = hub or Hub()
+        self.examiner = examiner or Examiner()
         self._clock = clock
 
     def start(self, on_failure: Callable[[], None] = _ignore) -> None:
@@ -54,12 +60,14 @@ class Store:
         Raises CannotStart.
         """
         self.hub.start(self.engine.open(), self.engine.feed(), on_failure)
+        self.examiner.start()
 
     def stop(self) -> None:
         """Let waiting readers go, finish the writes that were accepted, close the engine."""
         self.hub.release()
         self.engine.close()
         self.hub.stop()
+        self.examiner.stop()
 
     @property
     def revision(self) -> int:
@@ -155,7 +163,8 @@ class Store:
 
     def commit(self, conditions: Sequence[Condition], operations: Sequence[Operation], meta: Meta) -> Commit:
         """What Engine.commit does, stamped with the time, and known to every watcher of this server."""
-        commit = self.engine.commit(conditions, operations, replace(meta, modified=self._clock()))
+        stamped = replace(meta, modified=self._clock())
+        commit = self.examiner.examined(lambda: self.engine.commit(conditions, operations, stamped))
         self.hub.until(commit.revision)
         return commit
 

@@ -16,7 +16,7 @@ from gevent.event import Event as Flag
 
 from kv.errors import TooManyWatchers, Unavailable, Unknown
 from kv.journal import Journal
-from kv.model import Commit, Event, Reset, prefixes
+from kv.model import SCHEMAS, Commit, Event, Reset, prefixes
 
 log = logging.getLogger(__name__)
 
@@ -129,9 +129,10 @@ class Hub:
     def _tell(self, event: Event) -> None:
         self.revision = event.revision
         if isinstance(event, Commit):
-            for item in event.changes:
-                self.journal.add(event.revision, item.key)
-            for topic in {topic for item in event.changes for topic in (item.key, *prefixes(item.key))}:
+            changed = [item.key for item in event.changes if not item.key.startswith(SCHEMAS)]
+            for key in changed:
+                self.journal.add(event.revision, key)
+            for topic in {topic for key in changed for topic in (key, *prefixes(key))}:
                 self._wake(topic, event.revision)
         elif isinstance(event, Reset):
             self.journal.begin(event.revision)

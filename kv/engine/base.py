@@ -67,8 +67,9 @@ class Engine(Protocol):
     def commit(self, conditions: Sequence[Condition], operations: Sequence[Operation], meta: Meta) -> Commit:
         """All operations, or none: each key at most once.
 
-        Raises Conflict, NotFound (nothing to patch or delete), PatchTestFailed, CannotApply, Kept, TooLarge, Full,
-        Unavailable, Unknown.
+        Raises Conflict, NotFound (nothing to patch or delete), PatchTestFailed, CannotApply, Kept, TooLarge,
+        InvalidDocument, Full, Unavailable, Unknown; and rules.Unexamined, with nothing written, for a document that
+        has to be examined elsewhere first.
         """
 
     def history(self, key: str, limit: int) -> list[Version]:

@@ -21,6 +21,7 @@ from kv.model import (
     Result,
     make_item,
 )
+from kv.schema.rules import check as check_schema
 
 _EXPIRED = Meta(note="its time was up")
 
@@ -30,6 +31,7 @@ def plan(
 ) -> Commit:
     """The commit that `operations` make, added to `draft`; on any error `draft` is as before.
 
+    Whatever of `draft` it looked at, schemas included, has to be the newest still when the commit happens.
     Raises what Engine.commit does, but Unavailable and Unknown.
     """
     for condition in conditions:
@@ -41,6 +43,9 @@ def plan(
         _result(operation, old, revision, meta, limits)
         for operation, old in zip(operations, before, strict=True)
     )
+    for result in results:
+        if result.changed and result.item.live:
+            check_schema(draft.newest, result.item.key, result.item.value)
     if any(result.changed for result in results):
         commit = Commit(revision, results, draft.make_room(before.count(None), limits.keys, keys))
     else:

@@ -16,6 +16,7 @@ from kv.engine.memory import MemoryEngine
 from kv.engine.sqlite import SqliteEngine
 from kv.incoming import Bounds
 from kv.model import Commit, Condition, Delete, Meta, Put
+from kv.schema.examiner import Examiner
 from kv.server import Server
 from kv.store import Store
 from kv.stream import Pace
@@ -48,8 +49,10 @@ def delete(engine: Engine, key: str) -> Commit:
 
 
 @contextmanager
-def serving_store(engine: Engine | None = None, hub: Hub | None = None) -> Iterator[Store]:
-    store = Store(engine or MemoryEngine(), hub)
+def serving_store(
+    engine: Engine | None = None, hub: Hub | None = None, examiner: Examiner | None = None
+) -> Iterator[Store]:
+    store = Store(engine or MemoryEngine(), hub, examiner=examiner)
     store.start()
     try:
         yield store
