@@ -31,6 +31,16 @@ class BalanceError(SerinError):
     reason = "no_server"
 
 
+class Overloaded(SerinError):
+    """There is more to do than may be done at one time; later there may be less."""
+
+    status = 503
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class UpstreamError(SerinError):
     """A server did not do its part. `sent` tells whether any byte of the request may have reached it."""
 

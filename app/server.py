@@ -18,6 +18,7 @@ from app.admin.live import Live
 from app.admin.report_files import ReportFiles
 from app.admin.server import Admin
 from app.balance.balancer import Balancer
+from app.balance.health import Health
 from app.certificate import Certificate
 from app.clock import Clock
 from app.config.client import ConfigClient, Document
@@ -123,9 +124,9 @@ class Service:
         self.clock = Clock()
         self.stats = Stats()
         self.fleet = Fleet(self.clock, rng)
-        self.gateway = Gateway(
-            self.clock, self.stats, Snapshot(nothing, Balancer(nothing, self.fleet.load, rng))
-        )
+        first = Snapshot(nothing, Balancer(nothing, self.fleet.load, rng))
+        self.gateway = Gateway(self.clock, self.stats, first, rng)
+        self.health = Health(self.gateway.refresh, rng, each_second=self.gateway.tries.tick)
         self.app = ProxyApp(self.gateway)
         self.refresher = Refresher(
             partial(_config_client, settings),
@@ -143,6 +144,7 @@ class Service:
         Raises OSError when the admin port is not to be had.
         """
         self.clock.start()
+        self.health.start()
         self.fleet.start()
         self.refresher.start()
         if self.tls is not None:
@@ -153,6 +155,7 @@ class Service:
     def stop(self) -> None:
         """Stop every greenlet of ours. Requests under way are the front's business."""
         self.refresher.stop()
+        self.health.stop()
         self.fleet.stop()
         self.clock.stop()
         if self.tls is not None:
@@ -168,6 +171,8 @@ class Service:
     def _apply(self, config: Config, _document: Document) -> None:
         self.gateway.snapshot = self.fleet.snapshot(config, self.gateway.snapshot)
         self.fleet.retire(config)
+        self.health.adopt(config, self.fleet.loads)
+        self.gateway.admission.recheck()
 
 
 def _certificate(settings: Settings) -> Certificate | None:

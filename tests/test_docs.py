@@ -15,7 +15,7 @@ from app.wire.fault import _FIELD_FAULTS
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-FAULTS = {"WireError", "UpstreamError", "refuse"}
+FAULTS = {"WireError", "UpstreamError", "Overloaded", "refuse"}
 _WORD = re.compile(r"[a-z][a-z0-9_]+")
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from app.admin.report import Counters, Gauges, Report, VersionCounters, Worker
+from app.admin.report import Counters, Gauges, Report, ServerGauges, VersionCounters, Worker
 from app.balance.server import Load
+from app.balance.standing import WHOLE
 from app.config.model import Config
 from app.config.refresh import RefreshState
 from app.proxy.gateway import Gateway
@@ -52,10 +53,11 @@ class Live:
         return {
             "versions": {name: _version(figures) for name, figures in stats.versions.items()},
             "servers": {
-                url: {"requests": load.requests, "failures": load.failures}
+                url: {"requests": load.requests, "failures": load.failures, "ejections": load.ejections}
                 for url, load in self._loads.items()
             },
             "choices": dict(stats.choices),
+            "tries": dict(stats.tries),
             "refused": dict(stats.refused),
             "config_changes": state.changes,
         }
@@ -63,10 +65,9 @@ class Live:
     def _gauges(self) -> Gauges:
         return {
             "connections": len(self._gateway.lanes),
-            "servers": {
-                url: {"in_flight": load.in_flight, "unavailable": int(not load.available)}
-                for url, load in self._loads.items()
-            },
+            "waiting": self._gateway.admission.waiting,
+            "out": {name: int(name in self._gateway.snapshot.balancer.out) for name in ("stable", "canary")},
+            "servers": {url: _server(load) for url, load in self._loads.items()},
         }
 
     def _worker(self, state: RefreshState) -> Worker:
@@ -99,6 +100,16 @@ def _version(stats: VersionStats) -> VersionCounters:
         "aborts": stats.aborts,
         "buckets": list(stats.buckets),
         "nanoseconds": round(stats.seconds * 1e9),
+        "spared": dict(stats.spared),
+    }
+
+
+def _server(load: Load) -> ServerGauges:
+    return {
+        "in_flight": load.in_flight,
+        "down": int(load.down),
+        "ejected": int(load.ejected),
+        "starting": int(load.tenths != WHOLE),
     }
 
 

@@ -117,16 +117,30 @@ FAMILIES = (
     Family(
         _COUNTER,
         "serin_responses",
-        "Responses of servers by status class.",
+        "Responses of servers to first tries, by status class.",
         ("version", "class"),
         _of_each_version(lambda counters: by_class(counters["answered"])),
     ),
     Family(
         _COUNTER,
         "serin_failures",
-        "Exchanges that a server did not complete.",
+        "First tries that a server did not complete.",
         ("version", "reason"),
         _of_each_version(lambda counters: counters["failures"]),
+    ),
+    Family(
+        _COUNTER,
+        "serin_spared",
+        "First tries that failed, and whose clients got a good answer all the same: retry, shield or rescue.",
+        ("version", "by"),
+        _of_each_version(lambda counters: counters["spared"]),
+    ),
+    Family(
+        _COUNTER,
+        "serin_tries",
+        "Tries beyond the first, by what they were for, and those that the budget did not allow.",
+        ("why",),
+        lambda view: _by_word(view.report["counters"]["tries"]),
     ),
     Family(
         _COUNTER,
@@ -140,7 +154,7 @@ FAMILIES = (
     Family(
         _COUNTER,
         "serin_choices",
-        "Choices of a server by what decided: override, sticky or style.",
+        "Choices of a server by what decided: override, sticky, style or rescue.",
         ("how",),
         lambda view: _by_word(view.report["counters"]["choices"]),
     ),
@@ -150,6 +164,22 @@ FAMILIES = (
         "Requests that got an error of Serin's own.",
         ("reason",),
         lambda view: _by_word(view.report["counters"]["refused"]),
+    ),
+    Family(
+        _GAUGE,
+        "serin_waiting",
+        "Requests in the queue.",
+        (),
+        _one(lambda view: view.report["gauges"]["waiting"]),
+    ),
+    Family(
+        _GAUGE,
+        "serin_version_available",
+        "1 while every worker has a server of this version, or the config has none.",
+        ("version",),
+        lambda view: [
+            ((name,), int(not view.report["gauges"]["out"].get(name))) for name in ("stable", "canary")
+        ],
     ),
     Family(_GAUGE, "serin_server_weight", "Weight in the config.", _SERVER, _of_each_server("weight")),
     Family(
@@ -162,6 +192,9 @@ FAMILIES = (
     Family(_GAUGE, "serin_server_in_flight", "Exchanges under way.", _SERVER, _of_each_server("in_flight")),
     Family(_COUNTER, "serin_server_requests", "Exchanges that ended.", _SERVER, _of_each_server("requests")),
     Family(_COUNTER, "serin_server_failures", "Exchanges that failed.", _SERVER, _of_each_server("failures")),
+    Family(
+        _COUNTER, "serin_server_ejections", "Ejections of the server.", _SERVER, _of_each_server("ejections")
+    ),
     Family(
         _GAUGE, "serin_ratio", "The canary's share in the config.", (), _one(lambda view: view.config.ratio)
     ),

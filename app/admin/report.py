@@ -19,6 +19,7 @@ class VersionCounters(TypedDict):
     aborts: int
     buckets: list[int]
     nanoseconds: int
+    spared: dict[str, int]
 
 
 class ServerCounters(TypedDict):
@@ -26,6 +27,7 @@ class ServerCounters(TypedDict):
 
     requests: int
     failures: int
+    ejections: int
 
 
 class Counters(TypedDict):
@@ -34,21 +36,29 @@ class Counters(TypedDict):
     versions: dict[str, VersionCounters]
     servers: dict[str, ServerCounters]
     choices: dict[str, int]
+    tries: dict[str, int]
     refused: dict[str, int]
     config_changes: int
 
 
 class ServerGauges(TypedDict):
-    """`unavailable`: the number of processes that have taken the server out."""
+    """All but the first are numbers of processes: that find it `down`, have `ejected` it, or let it start slowly."""
 
     in_flight: int
-    unavailable: int
+    down: int
+    ejected: int
+    starting: int
 
 
 class Gauges(TypedDict):
-    """`connections`: open client connections on the fast lane; another server's are not ours to see."""
+    """`connections`: open client connections on the fast lane; another server's are not ours to see.
+
+    `waiting`: requests in the queue. `out`: the number of processes that have no server of a version.
+    """
 
     connections: int
+    waiting: int
+    out: dict[str, int]
     servers: dict[str, ServerGauges]
 
 
@@ -78,6 +88,9 @@ class Report(TypedDict):
     workers: list[Worker]
 
 
+NO_GAUGES: Gauges = {"connections": 0, "waiting": 0, "out": {}, "servers": {}}
+
+
 def merge(reports: Iterable[Report]) -> Report:
     """The figures of all processes together, in whatever order. Raises TypeError when there are none."""
     return reduce(_both, reports)
@@ -85,7 +98,7 @@ def merge(reports: Iterable[Report]) -> Report:
 
 def departed(report: Report) -> Report:
     """What stays of a process that has gone."""
-    return {**report, "gauges": {"connections": 0, "servers": {}}, "workers": []}
+    return {**report, "gauges": NO_GAUGES, "workers": []}
 
 
 def unready(workers: Sequence[Worker]) -> str | None:

@@ -7,18 +7,21 @@ that answers has it; `workers` shows whether the others are in step.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from app import __version__
 from app.admin.live import View
 from app.admin.redact import shown_config
-from app.admin.report import Report, VersionCounters, Worker, unready
+from app.admin.report import Report, ServerCounters, ServerGauges, VersionCounters, Worker, unready
 from app.config.current import Rejected
 from app.config.model import Config, ServerConfig, VersionConfig
 from app.config.refresh import RefreshState
 from app.histogram import quantile
 from app.proxy.stats import BOUNDS
 
+STATES: tuple[Literal["down", "ejected", "starting"], ...] = ("down", "ejected", "starting")
+NO_COUNTERS: ServerCounters = {"requests": 0, "failures": 0, "ejections": 0}
+IDLE: ServerGauges = {"in_flight": 0, "down": 0, "ejected": 0, "starting": 0}
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
@@ -38,8 +41,11 @@ def status(view: View) -> dict[str, Any]:
         "ratio": config.ratio,
         "versions": {name: _version(view, name) for name in ("stable", "canary")},
         "choices": counters["choices"],
+        "tries": counters["tries"],
+        "users_spared": sum(sum(version["spared"].values()) for version in counters["versions"].values()),
         "refused": counters["refused"],
         "connections": report["gauges"]["connections"],
+        "waiting": report["gauges"]["waiting"],
     }
 
 
@@ -96,9 +102,11 @@ def _rejected(rejected: Rejected, now: float) -> dict[str, Any]:
 def _version(view: View, name: str) -> dict[str, Any]:
     counters = view.report["counters"]["versions"][name]
     return {
+        "available": not view.report["gauges"]["out"].get(name),
         "servers": servers(view, name),
         "answered": by_class(counters["answered"]),
         "failures": counters["failures"],
+        "spared": counters["spared"],
         "aborts": counters["aborts"],
         "head_seconds": _head_seconds(counters),
     }
@@ -106,12 +114,14 @@ def _version(view: View, name: str) -> dict[str, Any]:
 
 def _server(report: Report, server: ServerConfig) -> dict[str, Any]:
     """The workers may not have heard of a server that has only just come."""
-    counters = report["counters"]["servers"].get(server.url, {"requests": 0, "failures": 0})
-    gauges = report["gauges"]["servers"].get(server.url, {"in_flight": 0, "unavailable": 0})
+    counters = report["counters"]["servers"].get(server.url, NO_COUNTERS)
+    gauges = report["gauges"]["servers"].get(server.url, IDLE)
+    state = "drains" if server.drain else next((word for word in STATES if gauges[word]), "up")
     return {
         "url": server.url,
         "weight": server.weight,
-        "available": not gauges["unavailable"],
+        "state": state,
+        "available": state in ("up", "starting"),
         "in_flight": gauges["in_flight"],
         **counters,
     }

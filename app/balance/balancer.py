@@ -113,6 +113,10 @@ class Balancer:
         visitor = new_visitor(self._rng)
         return Choice(self._place(self._digest(visitor)), visitor, "sticky")
 
+    def serving(self, version: str) -> tuple[Server, ...]:
+        """Those of its servers that may be chosen."""
+        return self._groups[version].servers
+
     def another(
         self, version: str, facts: Facts, visitor: bytes | None, tried: Collection[Load]
     ) -> Server | None:
@@ -120,7 +124,7 @@ class Balancer:
 
         Who sticks, or is told apart by hash, is placed among what is left; `visitor`: the id of a new visitor.
         """
-        left = [server for server in self._groups[version].servers if server.load not in tried]
+        left = [server for server in self.serving(version) if server.load not in tried]
         if not left:
             return None
         visitor = visitor or (self.identity.of(facts) if self._sticky else None)

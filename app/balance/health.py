@@ -36,11 +36,14 @@ Probe = Callable[..., int]
 
 
 class Health:
-    """`refresh` is called when other servers may be chosen than before; `each_second` once a second."""
+    """`refresh` is called when other servers may be chosen than before, and names the versions that are out.
+
+    `each_second` is called once a second.
+    """
 
     def __init__(
         self,
-        refresh: Callable[[], None],
+        refresh: Callable[[], tuple[str, ...]],
         rng: random.Random,
         *,
         each_second: Callable[[], None] = lambda: None,
@@ -48,7 +51,7 @@ class Health:
         now: Callable[[], float] = time.monotonic,
         period: float = PERIOD,
     ) -> None:
-        self._refresh = refresh
+        self._ask_to_refresh = refresh
         self._rng = rng
         self._each_second = each_second
         self._probe = probe
@@ -58,6 +61,7 @@ class Health:
         self._config: Config | None = None
         self._urls: dict[Load, str] = {}
         self._versions: list[list[Load]] = []
+        self._out: tuple[str, ...] = ()
         self._probers: dict[str, Prober] = {}
         self._records: dict[Load, Record] = {}
         self._starting: dict[Load, float] = {}
@@ -77,6 +81,8 @@ class Health:
     def adopt(self, config: Config, loads: Mapping[str, Load]) -> None:
         """Look after the servers of `config`, now in force; `loads` are theirs, by URL."""
         self._config = config
+        for load in loads.values():
+            load.on_failure = self.failed
         self._urls = {load: url for url, load in loads.items()}
         self._versions = [_serving(version, loads) for version in (config.stable, config.canary)]
         for forgotten in (self._records.keys() | self._starting.keys()) - self._urls.keys():
@@ -94,6 +100,12 @@ class Health:
             record = ejected(record, now, rule)
             self._eject(load, record.until - now)
         self._records[load] = record
+
+    def _refresh(self) -> None:
+        before, self._out = self._out, self._ask_to_refresh()
+        for version in self._out:
+            if version not in before:
+                log.error("no %s server is available", version)
 
     def _may_eject(self, load: Load) -> bool:
         assert self._config is not None

@@ -40,10 +40,6 @@ class RetryRule:
             return False
         return method in self._methods or not failure.sent
 
-    def may_follow(self, method: bytes) -> bool:
-        """May a first try that is given up for lack of time be followed by another?"""
-        return self.allows(method, Failure("timeout"), 1)
-
     def pause(self, tries: int, rng: random.Random) -> float:
         """Seconds to wait after so many tries: exponential, with full jitter (M. Brooker, AWS, 2015)."""
         return rng.uniform(0.0, self._backoff * min(2 ** (tries - 1), _LONGEST))
@@ -61,9 +57,9 @@ class ShieldRule:
 
     def covers(self, method: bytes, has_key: bool, failure: Failure) -> bool:
         """`has_key`: the request has an Idempotency-Key, by which servers know it when it comes again."""
-        if failure.kind not in self._on:
+        if not self._methods or failure.kind not in self._on:
             return False
-        return method in self._methods or (self._keyed and has_key)
+        return not failure.sent or method in self._methods or (self._keyed and has_key)
 
 
 class Budget:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -17,6 +18,7 @@ class Load:
     the failures since the last success. `down`: so say its probes. `tenths`: of its share, less than WHOLE
     while it starts slowly. Whoever changes one of these three tells the balancer by `refresh()`.
     `ejections` counts how often it was ejected. `pool` belongs to the floor above.
+    `on_failure` is told of each failure, `on_free` of the end of each exchange, while anybody wants to know.
     """
 
     in_flight: int = 0
@@ -28,11 +30,19 @@ class Load:
     ejections: int = 0
     tenths: int = WHOLE
     pool: Any = None
+    on_failure: Callable[[Load], None] | None = None
+    on_free: Callable[[Load], None] | None = None
 
     @property
     def available(self) -> bool:
         """May it be chosen?"""
         return not (self.down or self.ejected)
+
+    def fail(self) -> None:
+        """Count a request that the server did not serve well."""
+        self.in_a_row += 1
+        if self.on_failure is not None:
+            self.on_failure(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -224,7 +224,8 @@ class Document(Part):
     retry = Section(RetryPart, "Which requests are tried again, and how often.")
     shield = Choice(
         "Which requests that failed on the canary stable answers instead. They still count as failures of the "
-        "canary. safe: GET, HEAD, OPTIONS. idempotent: also PUT, DELETE, TRACE, and any with an Idempotency-Key.",
+        "canary. safe: GET, HEAD, OPTIONS. idempotent: also PUT, DELETE, TRACE, and any with an Idempotency-Key. "
+        "Either: any of which nothing had been sent. Requests that an override sends to the canary have no shield.",
         "off",
         "safe",
         "idempotent",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Protocol
 
 import gevent
 
@@ -13,6 +12,7 @@ from app.clock import NEVER, Clock
 from app.config.model import Timeouts
 from app.errors import SerinError, UpstreamError
 from app.pipe import WORTH_A_PIPE, Pipe, open_pipe
+from app.proxy.body_source import BodySource
 from app.proxy.stats import VersionStats
 from app.upstream.connection import Connection
 from app.upstream.pool import Pool
@@ -20,24 +20,8 @@ from app.wire.body import CHUNKED, LAST_CHUNK, UPGRADED, Decoder, Sized, chunk, 
 from app.wire.head import Request, Response
 from app.wire.upgrade import accepts
 
-# A body of known length up to this many bytes is read whole before a server is bothered with it.
-SMALL_BODY = 64 * 1024
-
-
-class BodySource(Protocol):
-    """The part of a request body that is still to come. A source that knows no pipes is a subclass."""
-
-    def read(self) -> bytes:
-        """Wait for the next bytes of payload; b"" at the end. Raises SerinError or OSError."""
-
-    @property
-    def left(self) -> int:
-        """How many bytes may still come by a pipe."""
-        return 0
-
-    def read_into(self, pipe: Pipe) -> int:
-        """As `read`, into a pipe, while bytes are `left`: how many came."""
-        raise TypeError("this source knows no pipes")
+# What says nothing about a server.
+OURS = ("out_of_sockets",)
 
 
 class Exchange:
@@ -48,13 +32,12 @@ class Exchange:
     `request_sent`: the server has been given the whole request.
     `between_chunks`: the front has passed on whole chunks and waits for more.
     `fault`: what broke the client's side, which is then what everything else failed of.
+    `ends`: when the time for the whole request is over, in the clock's seconds.
     """
 
     __slots__ = (
         "_clock",
         "_decoder",
-        "_ends",
-        "_load",
         "_passed",
         "_pump",
         "_started",
@@ -64,7 +47,9 @@ class Exchange:
         "complete",
         "connection",
         "cookie",
+        "ends",
         "fault",
+        "load",
         "payload",
         "pool",
         "request",
@@ -80,14 +65,14 @@ class Exchange:
         self.cookie: bytes | None = None
         self.complete = False
         self.between_chunks = False
-        self._load = choice.server.load
-        self._load.in_flight += 1
-        self.pool: Pool = self._load.pool
+        self.load = choice.server.load
+        self.load.in_flight += 1
+        self.pool: Pool = self.load.pool
         self._stats = stats
         self._timeouts = timeouts
         self._clock = clock
         self._started = monotonic()
-        self._ends = NEVER if timeouts.request is None else clock.now + timeouts.request
+        self.ends = NEVER if timeouts.request is None else clock.now + timeouts.request
         self._pump: gevent.Greenlet[..., None] | None = None
         self._passed = 0
         self.fault: SerinError | OSError | None = None
@@ -113,7 +98,7 @@ class Exchange:
             self.response, rest = connection.receive_head(self.request.method, head_bytes, interim)
         except UpstreamError as error:
             raise self.fault or error from None
-        connection.deadline = self._ends
+        connection.deadline = self.ends
         if self.response.framing == len(rest):
             self.payload = rest
             self.complete = True
@@ -127,7 +112,7 @@ class Exchange:
     def _limit(self, connection: Connection, seconds: float) -> None:
         deadline = self._clock.now + seconds
         # Not min(): this runs for every request, and a call costs more than the comparison.
-        connection.deadline = deadline if deadline < self._ends else self._ends  # noqa: FURB136
+        connection.deadline = deadline if deadline < self.ends else self.ends  # noqa: FURB136
 
     def _send_body(self, connection: Connection, source: BodySource) -> None:
         """Pass the rest of the body on as it comes, in a greenlet beside the one that reads the response."""
@@ -230,7 +215,7 @@ class Exchange:
                 raise UpstreamError("truncated")
         except UpstreamError as error:
             raise self.fault or error from None
-        connection.deadline = self._ends
+        connection.deadline = self.ends
         body.skip(held)
         return held
 
@@ -239,7 +224,7 @@ class Exchange:
         assert connection is not None
         self._limit(connection, self._timeouts.upstream_idle)
         data = connection.receive()
-        connection.deadline = self._ends
+        connection.deadline = self.ends
         return data
 
     def _decode(self, body: Decoder, data: bytes) -> bytes:
@@ -252,13 +237,25 @@ class Exchange:
 
     def finish(self) -> None:
         """The client has had all of it. The connection serves others, unless something is left on it."""
-        body, connection = self._decoder, self.connection
-        if self.response.keep_alive and (body is None or not body.rest) and self.request_sent:
+        body, connection, response = self._decoder, self.connection, self.response
+        if response.status < 500:
+            self.load.in_a_row = 0
+        if response.keep_alive and (body is None or not body.rest) and self.request_sent:
             assert connection is not None
             self.connection = None
-            self._load.in_flight -= 1
-            self._load.requests += 1
+            load = self.load
+            load.in_flight -= 1
+            load.requests += 1
             self.pool.give(connection, self._timeouts.upstream_idle)
+            if load.on_free is not None:
+                load.on_free(load)
+        else:
+            self._release()
+
+    def drop(self) -> None:
+        """Nobody wants this answer."""
+        if self.complete:
+            self.finish()
         else:
             self._release()
 
@@ -270,8 +267,10 @@ class Exchange:
     def fail(self, reason: str) -> None:
         """The server did not do its part."""
         self._stats.fail(reason)
-        self._load.failures += 1
+        self.load.failures += 1
         self._release()
+        if reason not in OURS:
+            self.load.fail()
 
     def break_off(self, error: SerinError) -> None:
         """`fail` or `abort`, by whose fault `error` is."""
@@ -281,8 +280,11 @@ class Exchange:
             self.abort()
 
     def _release(self) -> None:
-        self._load.in_flight -= 1
-        self._load.requests += 1
+        load = self.load
+        load.in_flight -= 1
+        load.requests += 1
+        if load.on_free is not None:
+            load.on_free(load)
         if self.connection is not None:
             self.pool.drop(self.connection)
             self.connection = None

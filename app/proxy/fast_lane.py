@@ -16,9 +16,10 @@ from app.clock import NEVER
 from app.config.model import Config
 from app.errors import SerinError, WireError
 from app.proxy.arrival import read_proxy_header, secure, some
+from app.proxy.body_source import SMALL_BODY
 from app.proxy.client_body import ClientBody
 from app.proxy.delivery import limit_taking, stream_body, switch
-from app.proxy.exchange import SMALL_BODY, Exchange
+from app.proxy.exchange import Exchange
 from app.proxy.gateway import Client, Gateway
 from app.proxy.lookout import look_out
 from app.proxy.tunnel import Tunnel
@@ -242,7 +243,7 @@ class FastLane:
             return
         try:
             if self.stream.ended() and self._lookout is None:
-                self._lookout = gevent.spawn(look_out, self.stream, exchange)
+                self._lookout = gevent.spawn(look_out, self.stream, self._client)
         except OSError as error:
             exchange.leave(error)
 

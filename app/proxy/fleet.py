@@ -11,14 +11,16 @@ import logging
 import random
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import gevent
 
 from app.balance.balancer import Balancer
+from app.balance.rescue import Rescue
+from app.balance.retry import RetryRule, ShieldRule
 from app.balance.server import Load
 from app.clock import Clock
-from app.config.model import Config, ServerConfig, TlsConfig
+from app.config.model import Config, ServerConfig, Timeouts, TlsConfig
 from app.errors import InvalidConfig, UpstreamError
 from app.upstream.address import Address
 from app.upstream.pool import Pool
@@ -35,15 +37,31 @@ RESOLVE_EVERY = 30.0
 class Snapshot:
     """All that one request needs of the config, immutable but for the balancer's rotations.
 
-    `trusts` says of an address whether it is a trusted proxy's.
+    `trusts` says of an address whether it is a trusted proxy's. `hurried`: the time limits of a try that
+    another may follow. `careful`: there is more to ask about a choice before it holds.
     """
 
     config: Config
     balancer: Balancer
+    rescue: Rescue | None = None
     trusts: Trust = field(init=False)
+    retry: RetryRule = field(init=False)
+    shield: ShieldRule = field(init=False)
+    hurried: Timeouts | None = field(init=False)
+    careful: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "trusts", trust(map(str, self.config.trusted_proxies)))
+        config, limits, seconds = self.config, self.config.limits, self.config.retry.try_timeout
+        hurried = None if seconds is None else replace(config.timeouts, head=seconds)
+        is_limited = limits.requests is not None or limits.per_server is not None
+        for name, value in (
+            ("trusts", trust(map(str, config.trusted_proxies))),
+            ("retry", RetryRule(config.retry)),
+            ("shield", ShieldRule(config)),
+            ("hurried", hurried),
+            ("careful", bool(is_limited or hurried or self.rescue)),
+        ):
+            object.__setattr__(self, name, value)
 
 
 class Fleet:
@@ -75,9 +93,8 @@ class Fleet:
         secured = {server.url: _server_tls(server, where) for where, server in _servers(config)}
         for url, tls in secured.items():
             self._renew(url, tls)
-        return Snapshot(
-            config, Balancer(config, self.load, self._rng, previous.balancer if previous else None)
-        )
+        balancer = Balancer(config, self.load, self._rng, previous.balancer if previous else None)
+        return Snapshot(config, balancer, _rescue(config, previous))
 
     def retire(self, config: Config) -> None:
         """Let go of the servers that `config`, now in force, does not name. What they have under way goes on."""
@@ -126,6 +143,15 @@ def _server_tls(server: ServerConfig, where: str) -> ServerTls | None:
             "holds no certificate" if isinstance(error, ssl.SSLError) else f"cannot be read: {error.strerror}"
         )
         raise InvalidConfig({f"{where}.tls.ca": why}) from error
+
+
+def _rescue(config: Config, previous: Snapshot | None) -> Rescue | None:
+    """The one that knows the most paths. New servers may have new files."""
+    if config.rescue is None or previous is None or previous.rescue is None:
+        return Rescue(config.rescue) if config.rescue else None
+    former = previous.config
+    same = (former.rescue, former.stable, former.canary) == (config.rescue, config.stable, config.canary)
+    return previous.rescue if same else Rescue(config.rescue)
 
 
 def _resolve(pool: Pool) -> None:

@@ -6,10 +6,13 @@ So a client that ended its side is sent what HTTP lets us say before the answer,
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import gevent
 
-from app.proxy.exchange import Exchange
+from app.errors import SerinError
 from app.stream import Stream
+from app.wire.head import Request
 
 # RFC 9110, 15.2: a client of HTTP/1.1 must be able to take a 1xx at any time.
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -21,20 +24,43 @@ ZERO = b"0"
 PAUSES = (0.05, 0.05, 0.2, 0.5, 1.0)
 
 
-def look_out(stream: Stream, exchange: Exchange) -> None:
-    """Free the server as soon as it is clear that nobody waits for its answer."""
+class Underway(Protocol):
+    """What is done for a client just now. `waiting`: nothing of an answer has been said to it."""
+
+    request: Request
+    between_chunks: bool
+
+    @property
+    def waiting(self) -> bool: ...
+
+    def leave(self, fault: SerinError | OSError) -> None:
+        """The client has gone: end it."""
+
+
+class Asker(Protocol):
+    """Who waits for an answer. `exchange`: what is under way for it; it may be one thing after another."""
+
+    @property
+    def exchange(self) -> Underway | None: ...
+
+
+def look_out(stream: Stream, client: Asker) -> None:
+    """Free whatever works for the client as soon as it is clear that nobody waits for the answer."""
     try:
         gevent.sleep(PAUSES[0])
-        stream.mention(probe(exchange))
+        stream.mention(probe(client.exchange))
         for pause in PAUSES[1:]:
             gevent.sleep(pause)
             stream.ended()
     except OSError as error:
-        exchange.leave(error)
+        if client.exchange is not None:
+            client.exchange.leave(error)
 
 
-def probe(exchange: Exchange) -> bytes:
+def probe(underway: Underway | None) -> bytes:
     """What may be said to the client just now; b"" for nothing."""
-    if exchange.between_chunks:
+    if underway is None:
+        return b""
+    if underway.between_chunks:
         return ZERO
-    return CONTINUE if exchange.waiting and exchange.request.minor else b""
+    return CONTINUE if underway.waiting and underway.request.minor else b""

@@ -16,9 +16,10 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app.clock import NEVER
 from app.errors import SerinError, WireError
+from app.proxy.body_source import SMALL_BODY, BodySource
 from app.proxy.downstream import Downstream, announce_close
 from app.proxy.environ import head_bytes
-from app.proxy.exchange import SMALL_BODY, BodySource, Exchange
+from app.proxy.exchange import Exchange
 from app.proxy.gateway import Client, Gateway
 from app.proxy.tunnel import Tunnel
 from app.wire.body import CHUNKED, UPGRADED

@@ -51,25 +51,30 @@ def _reason(error: OSError) -> str:
     return _REASONS.get(error.errno or 0, "network")
 
 
+def no_connection(error: OSError) -> UpstreamError:
+    """The server is not there, or we cannot go there: later it may be otherwise (RFC 9110, 15.6.4)."""
+    return UpstreamError(_reason(error), 503, sent=False)
+
+
 def connect_timeout() -> UpstreamError:
     """The server did not take a connection in time."""
     return UpstreamError("connect_timeout", 504, sent=False)
 
 
 def open_socket(endpoint: Endpoint, timeout: float) -> _socket.socket:
-    """Connect within `timeout` seconds. Raises UpstreamError: 502, or 504 when time ran out."""
+    """Connect within `timeout` seconds. Raises UpstreamError: 503, or 504 when time ran out."""
     family, address = endpoint
     try:
         sock = _socket.socket(family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK)
     except OSError as error:
-        raise upstream_error(error, sent=False) from error
+        raise no_connection(error) from error
     try:
         if family != _socket.AF_UNIX:
             sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
         with gevent.Timeout(timeout, connect_timeout()):
             code = _connect(sock, address)
         if code:
-            raise upstream_error(OSError(code, "connect"), sent=False)
+            raise no_connection(OSError(code, "connect"))
     except BaseException:
         sock.close()
         raise
@@ -102,16 +107,20 @@ class Connection:
     """A connection is lent to one exchange at a time; in between it waits, idle, in its pool.
 
     `deadline` is swept by the clock: in use, the server has until then to say something; idle, it is closed.
-    `answered`: the server has said something in the exchange under way.
+    `answered`: the server has said something in the exchange under way; `hinted`: an interim response.
     """
 
-    __slots__ = ("_acknowledged", "_on_idle_end", "answered", "deadline", "idle", "stream", "timed_out")
+    __slots__ = (
+        *("_acknowledged", "_on_idle_end", "answered", "deadline", "hinted"),
+        *("idle", "stream", "timed_out"),
+    )
 
     def __init__(self, stream: Stream, on_idle_end: Callable[[Connection], None]) -> None:
         self.stream = stream
         self.deadline = NEVER
         self.idle = False
         self.answered = False
+        self.hinted = False
         self.timed_out = False
         self._acknowledged: int | None = None
         self._on_idle_end = on_idle_end
@@ -185,6 +194,7 @@ class Connection:
                     left -= response.size
                     if left < 0:
                         raise UpstreamError("too_many_interim")
+                    self.hinted = True
                     interim(response)
         except WireError as error:
             raise UpstreamError(error.reason) from error

@@ -63,7 +63,7 @@ class Pool:
         while self._idle:
             connection = self._idle.pop()
             if connection.stream.quiet():
-                connection.idle = connection.answered = False
+                connection.idle = connection.answered = connection.hinted = False
                 return connection
             self.drop(connection)
         return None

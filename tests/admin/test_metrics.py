@@ -17,6 +17,8 @@ def busy(instance: Instance) -> Instance:
     stats = instance.gateway.stats
     stats.versions["canary"].fail("truncated")
     stats.versions["stable"].aborts += 1
+    stats.versions["canary"].spared["shield"] += 3
+    stats.tries["shield"] += 4
     stats.refuse("no_server")
     instance.loads[CANARY].in_flight = 2
     instance.loads[CANARY].failures = 1
@@ -30,6 +32,9 @@ def test_metrics_and_status_agree(busy: Instance) -> None:
             assert metrics["serin_responses_total", word, version] == count
         for reason, count in shown["failures"].items():
             assert metrics["serin_failures_total", reason, version] == count
+        for by, count in shown["spared"].items():
+            assert metrics["serin_spared_total", by, version] == count
+        assert metrics["serin_version_available", version] == shown["available"]
         assert metrics["serin_client_aborts_total", version] == shown["aborts"]
         assert metrics["serin_response_head_seconds_count", version] == shown["head_seconds"]["count"]
         for server in shown["servers"]:
@@ -39,11 +44,15 @@ def test_metrics_and_status_agree(busy: Instance) -> None:
                 ("in_flight", ""),
                 ("requests", "_total"),
                 ("failures", "_total"),
+                ("ejections", "_total"),
             ):
                 name = f"serin_server_{figure}{suffix}"
                 assert metrics[name, server["url"], version] == server[figure]
     for how, count in status["choices"].items():
         assert metrics["serin_choices_total", how] == count
+    for why, count in status["tries"].items():
+        assert metrics["serin_tries_total", why] == count
+    assert metrics["serin_waiting",] == status["waiting"] == 0
     assert metrics["serin_refused_total", "no_server"] == status["refused"]["no_server"] == 1
 
 

@@ -14,7 +14,10 @@ counts = st.integers(0, 2**40)
 words = st.dictionaries(st.sampled_from(["a", "b", "c"]), counts)
 several = st.lists(counts, min_size=4, max_size=4)
 versions = st.fixed_dictionaries(
-    {"answered": several, "failures": words, "aborts": counts, "buckets": several, "nanoseconds": counts}
+    {
+        **{"answered": several, "failures": words, "aborts": counts},
+        **{"buckets": several, "nanoseconds": counts, "spared": words},
+    }
 )
 urls = st.sampled_from(["http://a", "http://b"])
 workers = st.fixed_dictionaries({"pid": st.integers(1, 2**22), "since": counts})
@@ -25,9 +28,11 @@ reports = st.fixed_dictionaries(
             {
                 "versions": st.fixed_dictionaries({"stable": versions, "canary": versions}),
                 "servers": st.dictionaries(
-                    urls, st.fixed_dictionaries({"requests": counts, "failures": counts})
+                    urls,
+                    st.fixed_dictionaries({"requests": counts, "failures": counts, "ejections": counts}),
                 ),
                 "choices": words,
+                "tries": words,
                 "refused": words,
                 "config_changes": counts,
             }
@@ -35,8 +40,13 @@ reports = st.fixed_dictionaries(
         "gauges": st.fixed_dictionaries(
             {
                 "connections": counts,
+                "waiting": counts,
+                "out": words,
                 "servers": st.dictionaries(
-                    urls, st.fixed_dictionaries({"in_flight": counts, "unavailable": counts})
+                    urls,
+                    st.fixed_dictionaries(
+                        dict.fromkeys(("in_flight", "down", "ejected", "starting"), counts)
+                    ),
                 ),
             }
         ),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.admin.report import merge
+from app.admin.report import NO_GAUGES, merge
 from tests.admin.workers import PARENT, Processes, answered, report
 
 
@@ -36,7 +36,7 @@ def test_the_dead_keep_their_counters_and_lose_their_gauges(processes: Processes
     processes.kill(12)
     [left] = one.others()
     assert answered([left]) == [3]
-    assert (left["workers"], left["gauges"]) == ([], {"connections": 0, "servers": {}})
+    assert (left["workers"], left["gauges"]) == ([], NO_GAUGES)
 
 
 def test_no_count_is_lost_however_often_workers_are_replaced(processes: Processes) -> None:

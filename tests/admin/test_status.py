@@ -63,9 +63,53 @@ def test_servers_are_shown_with_their_load(instance: Instance) -> None:
     instance.loads[CANARY].down = True
     versions = instance.status()["versions"]
     assert versions["stable"]["servers"] == [
-        {"url": STABLE, "weight": 3, "available": True, "in_flight": 4, "requests": 2, "failures": 1}
+        {
+            **{"url": STABLE, "weight": 3, "state": "up", "available": True, "in_flight": 4},
+            **{"requests": 2, "failures": 1, "ejections": 0},
+        }
     ]
     assert versions["canary"]["servers"][0]["available"] is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "drain", "state", "available"),
+    [
+        ({}, False, "up", True),
+        ({"down": True}, False, "down", False),
+        ({"ejected": True}, False, "ejected", False),
+        ({"down": True, "ejected": True}, False, "down", False),
+        ({"tenths": 3}, False, "starting", True),
+        ({"down": True}, True, "drains", False),
+    ],
+)
+def test_a_server_has_a_state(
+    instance: Instance, changes: dict[str, Any], drain: bool, state: str, available: bool
+) -> None:
+    instance.apply({"canary": {"servers": [{"url": CANARY, "drain": drain}]}})
+    for name, value in changes.items():
+        setattr(instance.loads[CANARY], name, value)
+    (server,) = instance.status()["versions"]["canary"]["servers"]
+    assert (server["state"], server["available"]) == (state, available)
+
+
+def test_a_version_that_is_out_is_shown(instance: Instance) -> None:
+    instance.apply()
+    instance.loads[CANARY].down = True
+    instance.gateway.refresh()
+    versions = instance.status()["versions"]
+    assert (versions["stable"]["available"], versions["canary"]["available"]) == (True, False)
+    assert instance.metrics()["serin_version_available", "canary"] == 0
+
+
+def test_the_users_who_were_spared_are_counted(instance: Instance) -> None:
+    stats = instance.apply().gateway.stats
+    stats.versions["canary"].spared |= {"shield": 400, "rescue": 2}
+    stats.versions["stable"].spared["retry"] += 10
+    stats.tries["over_budget"] += 1
+    status = instance.status()
+    assert status["users_spared"] == 412
+    assert status["versions"]["canary"]["spared"] == {"retry": 0, "shield": 400, "rescue": 2}
+    assert status["tries"] == {"retry": 0, "shield": 0, "rescue": 0, "over_budget": 1}
 
 
 def test_outcomes_are_counted_by_version(instance: Instance) -> None:
@@ -93,7 +137,7 @@ def test_choices_refusals_and_connections_are_counted(instance: Instance) -> Non
     instance.apply().serve("stable", 200)
     instance.gateway.stats.refuse("no_server")
     status = instance.status()
-    assert status["choices"] == {"override": 0, "sticky": 0, "style": 1}
+    assert status["choices"] == {"override": 0, "sticky": 0, "style": 1, "rescue": 0}
     assert (status["refused"], status["connections"]) == ({"no_server": 1}, 0)
 
 

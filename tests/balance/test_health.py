@@ -63,9 +63,10 @@ class Fleet:
             raise answer
         return answer
 
-    def refresh(self) -> None:
+    def refresh(self) -> tuple[str, ...]:
         self.refreshes += 1
         self.balancer.refresh()
+        return self.balancer.out
 
     def second(self) -> None:
         self.seconds += 1

@@ -43,15 +43,6 @@ def test_who_may_have_another_try(
     assert RetryRule(rule).allows(method, failure, tries) is allowed
 
 
-@pytest.mark.parametrize(
-    ("rule", "follows"),
-    [(RetryConfig(), True), (RetryConfig(on=("reset",)), False), (RetryConfig(attempts=1), False)],
-)
-def test_only_a_try_that_may_be_followed_is_hurried(rule: RetryConfig, follows: bool) -> None:
-    assert RetryRule(rule).may_follow(b"GET") is follows
-    assert not RetryRule(rule).may_follow(b"POST")
-
-
 def test_pauses_grow_and_are_drawn_from_their_whole_length() -> None:
     rule, rng = RetryRule(RetryConfig(backoff=0.1)), random.Random(1)
     for tries, longest in ((1, 0.1), (2, 0.2), (3, 0.4), (9, 1.6)):
@@ -79,8 +70,12 @@ def test_the_shield_covers_every_failure_without_an_answer_and_the_statuses_list
     rule = ShieldRule(config(shield_on=("5xx",)))
     assert all(rule.covers(b"GET", False, Failure(kind)) for kind in (*KINDS, 500, 599))
     assert not rule.covers(b"GET", False, Failure(404))
-    rule = ShieldRule(config())
-    assert not any(rule.covers(b"GET", False, Failure(status)) for status in (404, 501, 505))
+    assert not any(ShieldRule(config()).covers(b"GET", False, Failure(status)) for status in (404, 501, 505))
+
+
+@pytest.mark.parametrize(("shield", "covered"), [("off", False), ("safe", True), ("idempotent", True)])
+def test_what_was_never_sent_may_be_sent_whatever_the_method(shield: str, covered: bool) -> None:
+    assert ShieldRule(config(shield=shield)).covers(b"POST", False, UNSENT) is covered
 
 
 def test_the_floor_is_there_without_any_request() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +11,7 @@ from typing import Any, Self
 from gevent import socket
 from gevent.pywsgi import WSGIServer
 
+from app.balance.health import Health
 from app.certificate import Certificate
 from app.clock import Clock
 from app.config.model import Config, Limits, ServerConfig, Timeouts, VersionConfig
@@ -27,13 +28,15 @@ from tests.support.raw import Address
 class Rig:
     """`front` is "fast_lane" or "wsgi". `timeouts` and `limits` replace defaults; `config` has further fields.
 
-    A server is a URL or a whole ServerConfig. `tls` and `proxy_protocol` are the fast lane's.
+    `servers` are stable's, `canary` the canary's: URLs or whole ServerConfigs. `tls` and `proxy_protocol` are the
+    fast lane's.
     """
 
     def __init__(
         self,
         front: str,
         *servers: str | ServerConfig,
+        canary: Sequence[str | ServerConfig] = (),
         timeouts: Mapping[str, float] | None = None,
         limits: Mapping[str, int] | None = None,
         tls: Certificate | None = None,
@@ -44,6 +47,7 @@ class Rig:
         stable = VersionConfig(tuple(_server(server) for server in servers))
         self.config = Config(
             stable=stable,
+            canary=VersionConfig(tuple(_server(server) for server in canary)),
             timeouts=replace(Timeouts(), **(timeouts or {})),
             limits=replace(Limits(), **(limits or {})),
             **config,
@@ -51,7 +55,8 @@ class Rig:
         rng = random.Random(1)
         self.stats, self.clock = Stats(), Clock()
         self.fleet = Fleet(self.clock, rng)
-        self.gateway = Gateway(self.clock, self.stats, self.fleet.snapshot(self.config, None))
+        self.gateway = Gateway(self.clock, self.stats, self.fleet.snapshot(self.config, None), rng)
+        self.health = Health(self.gateway.refresh, rng, each_second=self.gateway.tries.tick)
         app = ProxyApp(self.gateway)
         listener = (host, 0)
         # Without error_log pywsgi is silent about clients; what our app raises it prints all the same.
@@ -64,6 +69,8 @@ class Rig:
     def __enter__(self) -> Self:
         self.clock.start()
         self.fleet.start()
+        self.health.adopt(self.config, self.fleet.loads)
+        self.health.start()
         self._server.start()
         return self
 
@@ -71,6 +78,7 @@ class Rig:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.stop(timeout=0.01)
+        self.health.stop()
         self.fleet.stop()
         self.clock.stop()
 

@@ -10,7 +10,8 @@ from app.balance.server import Load, Server
 from app.clock import NEVER, Clock
 from app.config.model import Timeouts
 from app.errors import UpstreamError, WireError
-from app.proxy.exchange import BodySource, Exchange
+from app.proxy.body_source import BodySource
+from app.proxy.exchange import Exchange
 from app.proxy.stats import VersionStats
 from app.wire.head import parse_request, parse_response
 from tests.proxy.peer import post

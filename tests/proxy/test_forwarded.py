@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from app.config.model import ServerConfig, VersionConfig
 from tests.proxy.rig import Rig
 from tests.support.raw import OK, RecordingServer, exchange
 
@@ -117,10 +116,12 @@ def test_the_cookie_is_secure_where_the_client_is(front, config, fields, secure)
 def versions_of(front: str, config: dict[str, Any], clients: list[str]) -> list[bytes]:
     """Which version each client gets that is known by its address alone."""
     answer = OK.replace(b"ok", b"ca")
-    with RecordingServer(OK) as stable, RecordingServer(answer) as canary:
-        version = VersionConfig((ServerConfig(canary.url),))
-        with Rig(front, stable.url, style="hash", ratio=0.5, canary=version, **config) as rig:
-            return [exchange(rig.address, get(b"X-Forwarded-For: " + each.encode()))[-2:] for each in clients]
+    with (
+        RecordingServer(OK) as stable,
+        RecordingServer(answer) as canary,
+        Rig(front, stable.url, style="hash", ratio=0.5, canary=[canary.url], **config) as rig,
+    ):
+        return [exchange(rig.address, get(b"X-Forwarded-For: " + each.encode()))[-2:] for each in clients]
 
 
 def test_a_visitor_known_by_address_is_the_client_and_not_the_proxy(front):

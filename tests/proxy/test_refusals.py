@@ -61,6 +61,8 @@ SCENES = {
     "tls_handshake": Scene(b"\x16\x03\x01\x00\x05nonsense", secure=True),
     "upgrade_not_supported": Scene(UPGRADE, front="wsgi", stays=True),
     "no_server": Scene(GET, servers=0, stays=True),
+    "queue_full": Scene(GET, stays=True, options={"limits": {"requests": 0, "queue": 0}}),
+    "queue_timeout": Scene(GET, stays=True, options={"limits": {"requests": 0, "queue_time": 0.05}}),
 }
 # The first of each reason that is the first answer on its connection.
 IN_CORPUS = {case.reason: case for case in reversed(cases.load()) if len(case.statuses) == 1}

@@ -59,9 +59,9 @@ def test_a_reset_is_a_502(front):
         assert error_of(exchange(rig.address, LAST_GET)) == (b"502", b"reset")
 
 
-def test_a_refused_connection_is_a_502(front):
+def test_a_refused_connection_is_a_503(front):
     with Rig(front, f"http://127.0.0.1:{free_port()}") as rig:
-        assert error_of(exchange(rig.address, LAST_GET)) == (b"502", b"refused")
+        assert error_of(exchange(rig.address, LAST_GET)) == (b"503", b"refused")
 
 
 def test_an_unknown_name_is_a_502(front, caplog):

@@ -51,10 +51,10 @@ def test_a_client_without_a_host_asks_for_localhost(tmp_path):
     assert b"\r\nHost: localhost\r\n" in server.requests[0]
 
 
-def test_a_unix_socket_that_is_not_there_is_a_502(front, tmp_path):
+def test_a_unix_socket_that_is_not_there_is_a_503(front, tmp_path):
     with Rig(front, f"unix:{tmp_path}/s") as rig:
         answer = exchange(rig.address, LAST_GET)
-    assert error_of(answer) == (b"502", b"unreachable")
+    assert error_of(answer) == (b"503", b"unreachable")
     assert str(tmp_path).encode() not in answer
 
 

@@ -1,0 +1,177 @@
+"""What follows a first try that failed: another server, the other version, or nothing.
+
+Told only of requests whose first try failed, or was answered 4xx or 5xx. All that may follow is bounded by one
+budget, so that a collapse is never amplified; an answer of which the client has seen anything stays the answer.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import NamedTuple
+
+import gevent
+
+from app.balance.balancer import Choice
+from app.balance.failure import Failure
+from app.balance.retry import Budget
+from app.balance.server import Server
+from app.clock import Clock
+from app.config.model import Timeouts
+from app.errors import UpstreamError
+from app.proxy.admission import Admission
+from app.proxy.errand import Errand
+from app.proxy.exchange import Exchange
+from app.proxy.fleet import Snapshot
+from app.proxy.stats import Stats
+from app.wire.head import Request
+
+OTHER = {"stable": "canary", "canary": "stable"}
+LATE = Failure("timeout")
+
+
+class Way(NamedTuple):
+    """Where a request goes next, why (`retry`, `shield`, `rescue`), and how many seconds later."""
+
+    server: Server
+    reason: str
+    pause: float = 0.0
+
+
+class Tries:
+    """The rules are those of the snapshot that a request began with. `tick` is to be called once a second."""
+
+    __slots__ = ("_admission", "_budget", "_clock", "_rng", "_stats")
+
+    def __init__(self, clock: Clock, stats: Stats, admission: Admission, rng: random.Random) -> None:
+        self._clock = clock
+        self._stats = stats
+        self._admission = admission
+        self._rng = rng
+        self._budget = Budget(0.0)
+
+    def tick(self) -> None:
+        """Let the budget's window move on."""
+        self._budget.tick(self._stats.requests)
+
+    def at_home(self, choice: Choice, request: Request, snapshot: Snapshot) -> Choice:
+        """The choice, or one of the version that is known to have the file asked for."""
+        if snapshot.rescue is None:
+            return choice
+        version = snapshot.rescue.home(request.method, request.path, self._clock.now)
+        if version in ("", choice.server.version):
+            return choice
+        server = snapshot.balancer.another(version, request, choice.new_visitor, ())
+        return Choice(server, choice.new_visitor, "rescue") if server else choice
+
+    def timeouts(self, snapshot: Snapshot, choice: Choice, request: Request, tries: int = 1) -> Timeouts:
+        """The time limits of a try: tighter if another may follow when it is late."""
+        if snapshot.hurried is None:
+            return snapshot.config.timeouts
+        serving = snapshot.balancer.serving
+        others = serving(choice.server.version)[tries:] and snapshot.retry.allows(request.method, LATE, tries)
+        shielded = tries == 1 and serving("stable") and _is_shielded(snapshot, choice, request, LATE)
+        return snapshot.hurried if others or shielded else snapshot.config.timeouts
+
+    def go_on(self, errand: Errand, exchange: Exchange, error: UpstreamError | None) -> Exchange:
+        """After a first try that ended in `error`, or else was answered: the exchange that the client gets.
+
+        Raises UpstreamError when no try was answered, or what broke the client's side meanwhile.
+        """
+        errand.settle(exchange, error)
+        if error is None:
+            errand.replace(exchange)
+        try:
+            if errand.failed.kind == 404:
+                self._rescue(errand)
+            else:
+                self._repeat(errand)
+        except BaseException:
+            if errand.answered is not None:
+                errand.answered.drop()
+            raise
+        return errand.result()
+
+    def _repeat(self, errand: Errand) -> None:
+        """Until a try goes well, or no other may follow."""
+        reason = ""
+        while way := self._way(errand):
+            reason = reason or way.reason
+            later = self._follow(errand, way)
+            if errand.error is None:
+                errand.replace(later)
+        if reason and errand.answered is errand.last and errand.last.response.status < 500:
+            self._spared(errand, reason)
+
+    def _way(self, errand: Errand) -> Way | None:
+        if errand.seen or errand.is_spent or self._clock.now >= errand.last.ends:
+            return None
+        for way in (self._shield(errand), self._retry(errand)):
+            if way is not None:
+                return way if self._affords(errand, way.reason) else None
+        return None
+
+    def _shield(self, errand: Errand) -> Way | None:
+        """The canary's failure is answered for by stable."""
+        is_first = len(errand.servers) == 1
+        if not is_first or not _is_shielded(errand.snapshot, errand.choice, errand.request, errand.failed):
+            return None
+        server = self._another(errand, "stable")
+        return Way(server, "shield") if server else None
+
+    def _retry(self, errand: Errand) -> Way | None:
+        """A server's failure is answered for by another of its version."""
+        rule, tries = errand.snapshot.retry, len(errand.servers)
+        if not rule.allows(errand.request.method, errand.failed, tries):
+            return None
+        server = self._another(errand, errand.servers[-1].version)
+        return Way(server, "retry", rule.pause(tries, self._rng)) if server else None
+
+    def _rescue(self, errand: Errand) -> None:
+        """What one version has not found is looked for at the other one, which is then remembered."""
+        rescue, path, now = errand.snapshot.rescue, errand.request.path, self._clock.now
+        if rescue is None or errand.seen or not rescue.is_worth_it(errand.request.method, path, now):
+            return
+        server = self._another(errand, OTHER[errand.servers[0].version])
+        if server is None or not self._affords(errand, "rescue"):
+            return
+        later = self._follow(errand, Way(server, "rescue"))
+        if errand.error is not None:
+            return
+        if later.response.status < 400:
+            rescue.remember(path, server.version, now)
+            errand.replace(later)
+            self._spared(errand, "rescue")
+            return
+        if later.response.status == 404:
+            rescue.remember(path, "", now)
+        later.drop()
+
+    def _another(self, errand: Errand, version: str) -> Server | None:
+        """A server that has not had this request and has room for one more."""
+        snapshot, choice = errand.snapshot, errand.choice
+        no_room = self._admission.full(snapshot, version) if snapshot.careful else []
+        return snapshot.balancer.another(version, errand.request, choice.new_visitor, errand.tried + no_room)
+
+    def _affords(self, errand: Errand, reason: str) -> bool:
+        self._budget.share = errand.snapshot.config.retry.budget
+        affords = self._budget.take(self._stats.requests)
+        self._stats.tries[reason if affords else "over_budget"] += 1
+        return affords
+
+    def _follow(self, errand: Errand, way: Way) -> Exchange:
+        if way.pause:
+            gevent.sleep(way.pause)
+        choice = errand.choice._replace(server=way.server)
+        timeouts = self.timeouts(errand.snapshot, choice, errand.request, len(errand.servers) + 1)
+        return errand.once_more(way.server, self._stats.again, timeouts, self._clock)
+
+    def _spared(self, errand: Errand, reason: str) -> None:
+        self._stats.versions[errand.servers[0].version].spared[reason] += 1
+
+
+def _is_shielded(snapshot: Snapshot, choice: Choice, request: Request, failed: Failure) -> bool:
+    """Whoever asks for the canary with an override wants to see what it does."""
+    if choice.server.version != "canary" or choice.how == "override":
+        return False
+    has_key = request.header(b"idempotency-key") is not None
+    return snapshot.shield.covers(request.method, has_key, failed)
