@@ -247,7 +247,7 @@ def test_a_server_that_is_killed_in_the_middle_is_seen_to_end(live, tmp_path):
             pouring.get(timeout=10)
         comes_to_rest(live)
         with raw(live) as client:
-            assert client.send(GET).head().startswith(b"HTTP/1.1 502 ")
+            assert client.send(GET).head().startswith(b"HTTP/1.1 503 ")
         server.start()
         with connect(live.address) as client:
             assert works(client)
