@@ -112,3 +112,10 @@ class InvalidState(RolloutError):
     """What was written down of a rollout or its evidence, or reported by an instance, cannot be read."""
 
     reason = "invalid_state"
+
+
+class CommandRefused(RolloutError):
+    """What a person asked for cannot be done in the rollout's state. The text says why, and what can."""
+
+    status = 409
+    reason = "command_refused"
