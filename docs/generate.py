@@ -1,4 +1,5 @@
-"""Write docs/config.md, config/schema.json and the plan's tables in docs/rollout.md out of the schemas.
+"""Write docs/config.md, config/schema.json and the plan's tables in docs/rollout.md out of the schemas, and
+docs/commands.md out of the commands of `python -m kv`.
 
 With --check, fail if they are stale.
 
@@ -23,6 +24,8 @@ from app.config.part import ListOf, Part, Section  # noqa: E402
 from app.config.schema import Document, load  # noqa: E402
 from app.config.wording import as_duration  # noqa: E402
 from app.rollout.plan_schema import PlanPart  # noqa: E402
+from docs.commands import commands_page  # noqa: E402
+from kv.cli import main as kv  # noqa: E402
 
 HEAD = """# The config document
 
@@ -171,6 +174,7 @@ def _nested(value: Any) -> str:
 FILES = {
     ROOT / "docs" / "config.md": config_page,
     ROOT / "docs" / "rollout.md": rollout_page,
+    ROOT / "docs" / "commands.md": lambda: commands_page(kv),
     ROOT / "config" / "schema.json": lambda: json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
 }
 

@@ -12,6 +12,8 @@ import pytest
 from app.settings import Settings
 from app.upstream.connection import _REASONS
 from app.wire.fault import _FIELD_FAULTS
+from docs.commands import commands_page
+from kv.cli import main as kv
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -77,3 +79,8 @@ def test_every_variable_is_explained(name):
 def test_links_lead_somewhere(page):
     for target in _LINK.findall(page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_every_command_is_explained():
+    """The page is generated, and so cannot be wrong when it is fresh."""
+    assert text("docs/commands.md") == commands_page(kv)

@@ -1,6 +1,6 @@
 """The command line: without a command the config server itself, with one a client of a running server.
 
-A command is a module beside this one, and stands in COMMANDS.
+The commands stand in the modules beside this one, and in COMMANDS in the order in which they are explained.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ import os
 import click
 
 from kv import serve
+from kv.cli.reading import get, history, list_, watch
+from kv.cli.writing import delete, put, rollback
 
-COMMANDS: tuple[click.Command, ...] = ()
+COMMANDS: tuple[click.Command, ...] = (get, put, delete, list_, history, rollback, watch)
 
 
 @click.group(
