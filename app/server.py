@@ -21,7 +21,8 @@ from app.balance.balancer import Balancer
 from app.balance.health import Health
 from app.certificate import Certificate
 from app.clock import Clock
-from app.config.client import ConfigClient, Document
+from app.config.client import ConfigClient
+from app.config.document import Document
 from app.config.last_good import LastGood
 from app.config.model import Config, VersionConfig
 from app.config.refresh import Refresher

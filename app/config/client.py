@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
@@ -19,25 +19,15 @@ from greenlet import greenlet
 from requests import ConnectionError as NoConnection
 from requests import RequestException, Response, Session
 from requests import Timeout as TooSlow
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProtocolError
 
+from app.config.document import ABSENT, LARGEST_ANSWER, Document
+from app.config.news import EVENT_STREAM, SILENCE, News
 from app.config.origin import split_origins
 from app.errors import ConfigConflict, ConfigMissing, ConfigServerError
 
-ABSENT = "0"  # the ETag of a key that has no document
-LARGEST_ANSWER = 2**20
 _STRONG_ETAG = re.compile(r'"([!#-~]+)"')  # RFC 9110 §8.8.3
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A config document as stored. `etag` has no quotes; it and `revision` are None for a local file."""
-
-    raw: bytes
-    etag: str | None
-    revision: int | None
-    url: str
 
 
 class _Answer(NamedTuple):
@@ -49,7 +39,8 @@ class _Answer(NamedTuple):
 class ConfigClient:
     """One document on a config server of one or more addresses, tried in order from the one that last worked.
 
-    `limit`: seconds for one call over all addresses, not counting the wait of a watch. Raises ValueError
+    `limit`: seconds for one call over all addresses, not counting the wait of a watch; `silence`: so long may a
+    watch hear nothing at all. Raises ValueError
     when `urls` is not a comma-separated list of addresses. Redirects and the environment's proxies are not
     followed: a config comes from where it is said to come from.
     """
@@ -61,34 +52,86 @@ class ConfigClient:
         token: str | None = None,
         *,
         limit: float = 2.0,
+        silence: float = SILENCE,
         new_session: Callable[[], Session] = Session,
     ) -> None:
         self.urls = split_origins(urls)
         self._path = f"/v1/kv/{quote(key, safe='/~')}"
         self._limit = limit / len(self.urls)
+        self._silence = silence
         self._first = 0
         self._watchers: set[greenlet] = set()
         self._closed = False
-        # A watch holds its connection for most of the time: it gets a session of its own.
+        # A watch holds its connection all the time: it gets a session of its own.
         self._session, self._watch_session = (_prepared(new_session(), token) for _ in range(2))
+        self._news: News | None = None
 
     def read(self, etag: str | None = None) -> Document | None:
         """The document, or None when its ETag still is `etag`; raises ConfigMissing when there is none."""
-        return self._try_each(lambda url: self._get(self._session, url, self._limit, etag))
+        return self._try_each(lambda url: self._get(url, etag))
 
     def watch(self, etag: str | None, wait: float) -> Document | None:
-        """As `read`, but answered once the ETag differs from `etag`, None after `wait` seconds (60 at most).
+        """As `read`, but answered once the ETag differs from `etag`; None after `wait` seconds or a bit more.
 
-        `ABSENT` as `etag` awaits the document's creation.
+        `ABSENT` as `etag` awaits the document's creation. One stream of events serves all watches, as long as
+        each asks for what comes after the one before.
         """
-        limit = wait + self._limit
         self._watchers.add(watcher := gevent.getcurrent())
         try:
-            return self._try_each(lambda url: self._get(self._watch_session, url, limit, etag, wait=wait))
+            return self._try_each(lambda url: self._await_news(url, etag, time.monotonic() + wait))
         finally:
             self._watchers.discard(watcher)
-            # urllib3 forgets a connection that close() interrupts on its way out of a pool: leave none there.
-            self._watch_session.close()
+
+    def _await_news(self, url: str, etag: str | None, until: float) -> Document | None:
+        try:
+            news = self._news
+            if news is None or (news.url, news.etag) != (url, etag):
+                self._end_news()
+                news = self._news = self._open_news(url, etag)
+            return news.next(until)
+        except ConfigMissing:
+            raise
+        except (RequestException, HTTPError, OSError) as fault:
+            self._end_news()
+            raise ConfigServerError(_reason(fault)) from fault
+        except ConfigServerError:
+            self._end_news()
+            raise
+
+    def _open_news(self, url: str, etag: str | None) -> News:
+        if self._closed:
+            raise ConfigServerError("is not asked any more")
+        headers = {"Accept": EVENT_STREAM} | ({} if etag is None else {"Last-Event-ID": etag})
+        timer = Timeout.start_new(self._limit)
+        try:
+            response = self._watch_session.get(
+                url + self._path,
+                headers=headers,
+                timeout=(self._limit / 2, self._silence),
+                stream=True,
+                allow_redirects=False,
+            )
+            if response.status_code == 200 and response.headers.get("Content-Type", "").startswith(
+                EVENT_STREAM
+            ):
+                return News(response, url, etag, self._silence)
+            with response:
+                raise ConfigServerError(
+                    _refusal(_Answer(response.status_code, response.headers, _body(response)))
+                )
+        except Timeout as expired:
+            if expired is not timer:
+                raise
+            raise ConfigServerError(f"did not answer within {self._limit:g} s") from None
+        finally:
+            timer.close()
+
+    def _end_news(self) -> None:
+        """A connection that was interrupted is in no state to be used again: leave none in the pool."""
+        news, self._news = self._news, None
+        if news is not None:
+            news.close()
+        self._watch_session.close()
 
     def create(self, raw: bytes) -> Document:
         """Store the first document; raises ConfigConflict when there already is one."""
@@ -108,7 +151,8 @@ class ConfigClient:
         for watcher in self._watchers:
             gevent.kill(watcher, ConnectionAbortedError("closed"))
         self._session.close()
-        self._watch_session.close()
+        if not self._watchers:
+            self._end_news()
 
     def _try_each(self, call: Callable[[str], T]) -> T:
         faults = []
@@ -126,11 +170,9 @@ class ConfigClient:
                 return found
         raise ConfigServerError("; ".join(faults))
 
-    def _get(
-        self, session: Session, url: str, limit: float, etag: str | None, **query: float
-    ) -> Document | None:
+    def _get(self, url: str, etag: str | None) -> Document | None:
         headers = {} if etag is None else {"If-None-Match": f'"{etag}"'}
-        answer = self._exchange(session, "GET", url, limit, headers=headers, params=query)
+        answer = self._exchange("GET", url, headers=headers)
         if answer.status == 304:
             return None
         if answer.status == 404 and _etag(answer) == ABSENT:
@@ -141,23 +183,23 @@ class ConfigClient:
 
     def _put(self, url: str, raw: bytes, condition: dict[str, str]) -> Document:
         headers = condition | {"Content-Type": "application/json"}
-        answer = self._exchange(self._session, "PUT", url, self._limit, headers=headers, data=raw)
+        answer = self._exchange("PUT", url, headers=headers, data=raw)
         if answer.status == 412:
             raise ConfigConflict(f"{url} holds another document", _etag(answer))
         if answer.status not in {200, 201}:
             raise ConfigServerError(_refusal(answer))
         return Document(raw, _etag(answer), _revision(answer), url)
 
-    def _exchange(self, session: Session, method: str, url: str, limit: float, **options: Any) -> _Answer:
+    def _exchange(self, method: str, url: str, **options: Any) -> _Answer:
         if self._closed:
             raise ConfigServerError("is not asked any more")
         # The whole exchange has one limit: requests' own begins anew with every byte that trickles in.
-        timer = Timeout.start_new(limit)
+        timer = Timeout.start_new(self._limit)
         try:
-            with session.request(
+            with self._session.request(
                 method,
                 url + self._path,
-                timeout=(self._limit / 2, limit),
+                timeout=(self._limit / 2, self._limit),
                 stream=True,
                 allow_redirects=False,
                 **options,
@@ -166,9 +208,9 @@ class ConfigClient:
         except Timeout as expired:
             if expired is not timer:
                 raise
-            raise ConfigServerError(f"did not answer within {limit:g} s") from None
+            raise ConfigServerError(f"did not answer within {self._limit:g} s") from None
         except TooSlow:
-            raise ConfigServerError(f"did not answer within {limit:g} s") from None
+            raise ConfigServerError(f"did not answer within {self._limit:g} s") from None
         except (RequestException, HTTPError, OSError) as fault:
             raise ConfigServerError(_reason(fault)) from fault
         finally:
@@ -193,7 +235,7 @@ def _body(response: Response) -> bytes:
 
 
 def _reason(fault: Exception) -> str:
-    if isinstance(fault, NoConnection):
+    if isinstance(fault, NoConnection | ProtocolError):
         return "cannot be reached, or broke off"
     return f"gave an answer that cannot be read ({type(fault).__name__})"
 

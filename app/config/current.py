@@ -14,7 +14,7 @@ from typing import NamedTuple
 from gevent import get_hub
 from gevent.lock import RLock
 
-from app.config.client import ABSENT, Document
+from app.config.document import ABSENT, Document
 from app.config.model import Config
 from app.config.schema import parse
 from app.errors import InvalidConfig

@@ -1,7 +1,8 @@
 """The last good config on disk, for a start while the config server is away.
 
-Written whole or not at all. A disk that is slow or full holds up nobody: the newest document waits its turn,
-and a write that failed is tried again when the document is offered again.
+Written whole or not at all, and a moment after a change, so that of many in a row only the last is. A disk that is
+slow or full holds up nobody: the newest document waits its turn, and a write that failed is tried again when the
+document is offered again.
 """
 
 from __future__ import annotations
@@ -16,21 +17,28 @@ from urllib.parse import quote
 
 import gevent
 from gevent import Greenlet
+from gevent.event import Event
 
-from app.config.client import Document
+from app.config.document import Document
 
 log = logging.getLogger(__name__)
+
+
+# Seconds between a change and its being written.
+DELAY = 1.0
 
 
 class LastGood:
     """One document's file in `state_dir`; several processes may share it."""
 
-    def __init__(self, state_dir: Path, key: str) -> None:
+    def __init__(self, state_dir: Path, key: str, delay: float = DELAY) -> None:
         self.path = state_dir / f"last-good-{quote(key, safe='')}.json"
         self._saved: Document | None = None
         self._unsaved: Document | None = None
         self._saver: Greenlet[[], None] | None = None
         self._failing = False
+        self._delay = delay
+        self._at_once = Event()
 
     def read(self) -> Document | None:
         """What was kept, or None; a file that cannot be read is logged and counts as none."""
@@ -50,13 +58,19 @@ class LastGood:
             self._saver = gevent.spawn(self._save)
 
     def flush(self, timeout: float) -> None:
-        """Wait until what was to be kept is written, `timeout` seconds at most."""
+        """Have what was to be kept written now, and wait for that, `timeout` seconds at most."""
+        self._at_once.set()
         if self._saver:
             self._saver.join(timeout)
 
     def _save(self) -> None:
         while self._unsaved:
-            document, self._unsaved = self._unsaved, None
+            self._at_once.wait(self._delay)
+            self._save_newest()
+
+    def _save_newest(self) -> None:
+        document, self._unsaved = self._unsaved, None
+        if document is not None:
             # fsync can take long: not in the hub's thread.
             fault = gevent.get_hub().threadpool.apply(_write, (self.path, document))
             if fault is None:

@@ -19,8 +19,9 @@ import gevent
 from gevent import Greenlet
 from gevent.event import Event
 
-from app.config.client import ConfigClient, Document
+from app.config.client import ConfigClient
 from app.config.current import Apply, Current, Rejected, validated
+from app.config.document import Document
 from app.config.last_good import LastGood
 from app.config.origin import split_origins
 from app.errors import ConfigConflict, ConfigMissing, ConfigServerError, InvalidConfig

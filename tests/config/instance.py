@@ -6,7 +6,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-from app.config.client import ConfigClient, Document
+from app.config.client import ConfigClient
+from app.config.document import Document
 from app.config.last_good import LastGood
 from app.config.model import Config
 from app.config.refresh import Refresher, RefreshState

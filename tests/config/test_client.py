@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
 import pytest
+from gevent.pywsgi import WSGIServer
 from gevent.server import StreamServer
 
-from app.config.client import ABSENT, ConfigClient, Document
+from app.config.client import ConfigClient
+from app.config.document import ABSENT, Document
 from app.errors import ConfigConflict, ConfigMissing, ConfigServerError
 from tests.config.instance import KEY, LIMIT
 from tests.support.config_server import FakeConfigServer, document
@@ -80,6 +83,75 @@ def test_a_watch_awaits_the_creation(client: Connect, empty_server: FakeConfigSe
 
 def test_a_watch_ends_without_news(client: Connect, server: FakeConfigServer) -> None:
     assert client(server.url).watch(server.etag, wait=0.01) is None
+
+
+def test_one_stream_serves_all_watches(client: Connect, server: FakeConfigServer) -> None:
+    watching, etag = client(server.url), server.etag
+    for ratio in (0.1, 0.2, 0.3):
+        server.put(document(ratio=ratio))
+        found = watching.watch(etag, wait=5)
+        assert found == Document(document(ratio=ratio), server.etag, server.revision, server.url)
+        etag = found.etag
+    assert server.requests == [("GET", {"watch": "1-" + server_hash()})]
+
+
+def server_hash() -> str:
+    return hashlib.sha256(document()).hexdigest()[:12]
+
+
+def test_a_watch_for_another_etag_than_it_told_begins_anew(client: Connect, server: FakeConfigServer) -> None:
+    watching, first = client(server.url), server.etag
+    server.put(document(ratio=0.5))
+    for _ in range(2):
+        assert watching.watch(first, wait=5).etag == server.etag
+    assert len(server.requests) == 2
+
+
+def test_a_deletion_does_not_end_the_stream(client: Connect, server: FakeConfigServer) -> None:
+    watching, etag = client(server.url), server.etag
+    server.put(None)
+    with pytest.raises(ConfigMissing):
+        watching.watch(etag, wait=5)
+    server.put(document(ratio=0.5))
+    assert watching.watch(ABSENT, wait=5).raw == document(ratio=0.5)
+    assert len(server.requests) == 1
+
+
+STREAMS = {
+    "another type": ("text/html", b"data: {}\n\n", "answered 200"),
+    "ended": ("text/event-stream", b"", "has ended the stream of changes"),
+    "no ETag": ("text/event-stream", b"id: 12\ndata: {}\n\n", "sends events without an ETag for an id"),
+    "no UTF-8": ("text/event-stream", b"id: \xff\ndata: {}\n\n", "sends events that cannot be read"),
+    "too much": ("text/event-stream", b"data: " + b" " * 2**21, "sends more than 1,048,576 bytes"),
+}
+
+
+@pytest.mark.parametrize(("kind", "data", "sentence"), STREAMS.values(), ids=STREAMS.keys())
+def test_a_stream_that_is_none_of_a_config_server_is_told_in_a_sentence(
+    client: Connect, kind: str, data: bytes, sentence: str
+) -> None:
+    def serve(_: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", kind)])
+        return [data, b""]
+
+    stranger = WSGIServer(("127.0.0.1", 0), serve, log=None)
+    stranger.start()
+    with pytest.raises(ConfigServerError, match=sentence):
+        client(f"http://127.0.0.1:{stranger.server_port}").watch(None, wait=5)
+    stranger.stop()
+
+
+def test_a_silent_stream_is_given_up(client: Connect) -> None:
+    def serve(_: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "text/event-stream")])
+        yield b"retry: 1000\n\n"
+        gevent.sleep(60)
+
+    mute = WSGIServer(("127.0.0.1", 0), serve, log=None)
+    mute.start()
+    with pytest.raises(ConfigServerError, match=r"gave no sign of life for 0\.1 s"):
+        client(f"http://127.0.0.1:{mute.server_port}", silence=0.1).watch(None, wait=60)
+    mute.stop()
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import gevent
 import pytest
 from gevent.event import Event
 
-from app.config.client import ABSENT, Document
 from app.config.current import Current
+from app.config.document import ABSENT, Document
 from app.config.model import Config
 from tests.support.config_server import document
 

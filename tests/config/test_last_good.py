@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config.client import Document
+from app.config.document import Document
 from app.config.last_good import LastGood
 from tests.config.instance import Instance
 from tests.support.config_server import FakeConfigServer, document

@@ -35,7 +35,7 @@ def test_every_unchanged_round_is_conditional(server: FakeConfigServer, instance
 def test_an_idle_watch_is_left_waiting(server: FakeConfigServer, instance: Instance) -> None:
     instance.start(server.url)
     wait_until(lambda: len(server.requests) > 10)
-    assert sum("wait" in query for _, query in server.requests) == 1
+    assert sum("watch" in query for _, query in server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_a_deleted_document_stays_in_force_and_is_not_created_again(
 def test_a_lower_update_rate_wakes_the_sleeping_poll(server: FakeConfigServer, instance: Instance) -> None:
     server.put(document(update_rate=SLOW))
     instance.start(server.url)
-    wait_until(lambda: any("wait" in query for _, query in server.requests))
+    wait_until(lambda: any("watch" in query for _, query in server.requests))
     server.put(document(update_rate=0.05))
-    wait_until(lambda: sum("wait" not in query for _, query in server.requests) > 3)
+    wait_until(lambda: sum("watch" not in query for _, query in server.requests) > 3)
 
 
 def test_a_config_that_cannot_be_put_in_force_replaces_nothing(

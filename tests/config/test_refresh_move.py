@@ -31,7 +31,7 @@ def test_leaving_a_server_is_no_failure_of_it(
 ) -> None:
     server.put(document(config_server=other.url))
     instance.start(server.url).shows(config_server=other.url)
-    wait_until(lambda: any("wait" in query for _, query in other.requests))
+    wait_until(lambda: any("watch" in query for _, query in other.requests))
     assert not [record for record in caplog.records if record.levelname != "INFO" and "app" in record.name]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -23,8 +23,11 @@ def document(**changes: Any) -> bytes:
     return json.dumps(DOCUMENT | changes).encode()
 
 
+HEARTBEAT = 0.05
+
+
 class FakeConfigServer:
-    """Holds one document. `mood` names an entry of MOODS; `cut_watch` refuses every question with a wait."""
+    """Holds one document. `mood` names an entry of MOODS; `cut_watch` refuses every stream."""
 
     def __init__(self, raw: bytes | None = None) -> None:
         self.raw = raw
@@ -72,22 +75,37 @@ class FakeConfigServer:
 
     def _serve(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         query = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
+        watches = environ.get("HTTP_ACCEPT") == "text/event-stream"
+        query |= {"watch": environ.get("HTTP_LAST_EVENT_ID", "")} if watches else {}
         self.requests.append((environ["REQUEST_METHOD"], query))
         self.last_headers = environ
         if self.mood != "well":
             return MOODS[self.mood](self, start_response)
-        if self.cut_watch and "wait" in query:
+        if watches and self.cut_watch:
             return self._answer(start_response, "503 Service Unavailable", b"")
+        if watches:
+            start_response("200 OK", [("Content-Type", "text/event-stream")])
+            return self._events(query["watch"])
         return {"GET": self._get, "PUT": self._put}[environ["REQUEST_METHOD"]](environ, start_response, query)
 
     def _get(self, environ: dict[str, Any], start_response: Any, query: dict[str, str]) -> Iterable[bytes]:
         known = environ.get("HTTP_IF_NONE_MATCH")
-        if "wait" in query and known == f'"{self.etag}"':
-            self._changed.wait(float(query["wait"]))
         if known == f'"{self.etag}"' and self.raw is not None:
             return self._answer(start_response, "304 Not Modified", b"")
         status = "404 Not Found" if self.raw is None else "200 OK"
         return self._answer(start_response, status, self.raw or b"{}")
+
+    def _events(self, known: str) -> Iterator[bytes]:
+        """Ends when this server misbehaves from now on, or watches are to be refused."""
+        yield b"retry: 1000\n\n"
+        while self.mood == "well" and not self.cut_watch:
+            changed = self._changed
+            if known == self.etag and not changed.wait(HEARTBEAT):
+                yield b": 1\n\n"
+            elif known != self.etag:
+                known = self.etag
+                kind, data = ("put", self.raw) if self.raw else ("delete", b"null")
+                yield f"id: {known}\nevent: {kind}\ndata: {data.decode()}\n\n".encode()
 
     def _put(self, environ: dict[str, Any], start_response: Any, query: dict[str, str]) -> Iterable[bytes]:
         self.before_write()

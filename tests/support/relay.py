@@ -18,9 +18,9 @@ class Relay:
     """Passes requests on to `target` and answers back. A context manager; the port is free and its own.
 
     `target` must be set before anybody asks.
-    `cut_watch`: questions that would wait for a change (`wait=`) are swallowed, and never answered.
+    `cut_watch`: questions for a stream of changes are swallowed, and never answered.
     `gather`: writes are held back until there are so many of them, so that they truly compete.
-    `watches` counts the questions that wait, swallowed or not, `writes` the writes, `polls` all others.
+    `watches` counts those questions, swallowed or not, `writes` the writes, `polls` all others.
     """
 
     def __init__(self, *, cut_watch: bool = False, gather: int = 1) -> None:
@@ -66,7 +66,7 @@ class Relay:
         if request.startswith(b"PUT "):
             self.writes += 1
             self._hold_back()
-        elif b"wait=" in request.partition(b"\r\n")[0]:
+        elif b"text/event-stream" in request:
             self.watches += 1
             if self.cut_watch:
                 Event().wait()  # until the server is stopped
