@@ -82,7 +82,11 @@ class Front(WSGIServer):
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
 
     def do_read(self) -> Any:
-        """Accept a connection. Who comes when there is no descriptor left waits in the kernel."""
+        """Accept a connection. Who comes when there is no descriptor left waits in the kernel; who comes when this
+        process is going, for another worker."""
+        if self._gateway.draining:
+            self.stop_accepting()
+            return None
         try:
             accepted = super().do_read()
         except OSError as error:

@@ -35,6 +35,9 @@ LINGER = (2.0, 16 * 1024 * 1024)
 # What a client has when its time is up, to take the refusal.
 LAST_WORD = 2.0
 
+# What a client that has just come has for its first request when the process is going.
+FIRST_WORD = 1.0
+
 log = logging.getLogger(__name__)
 
 
@@ -280,8 +283,13 @@ class FastLane:
             self.stream.stop_reading()
 
     def retire(self) -> None:
-        """The process is going: leave now if idle, else after the request under way."""
-        if self.idle:
+        """The process is going: leave now if idle, else after the request under way.
+
+        A first request may be on its way, and unlike with later ones its client knows of no idle time (RFC 9112, 9.5).
+        """
+        if self.idle and self._config is None:
+            self.deadline = min(self.deadline, self.gateway.clock.now + FIRST_WORD)
+        elif self.idle:
             self.stream.stop_reading()
         elif self.tunnel is not None:
             self.tunnel.cut()

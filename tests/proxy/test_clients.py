@@ -263,6 +263,22 @@ def test_a_drained_front_ends_its_connections_with_an_answer(server):
         assert b"\r\nConnection: close\r\n" in busy.send(GET[20:]).rest()
 
 
+def test_a_drained_front_serves_who_has_just_come(server):
+    with Rig("fast_lane", server.url) as rig, rig.client() as client, rig.client() as silent:
+        wait_until(lambda: len(rig.gateway.lanes) == 2, what="both accepted")
+        rig.gateway.drain()
+        assert b"\r\nConnection: close\r\n" in client.send(GET).rest()
+        assert silent.rest() == b""
+
+
+def test_a_drained_front_leaves_who_comes_to_the_others_that_listen(server):
+    with Rig("fast_lane", server.url) as rig:
+        rig.gateway.drain()
+        with rig.client():
+            wait_until(lambda: rig._server._watcher is None, what="the end of listening")
+            assert not rig.gateway.lanes
+
+
 def test_counts_what_it_refuses(server):
     with Rig("fast_lane", server.url) as rig:
         exchange(rig.address, b"this is no HTTP\r\n", half_close=True)
