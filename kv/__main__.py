@@ -1,8 +1,10 @@
 """`python -m kv`: the config server, and the commands that ask one."""
 
-from __future__ import annotations
+from gevent import monkey
 
-from kv.cli import main
+monkey.patch_all()
+
+from kv.cli import main  # noqa: E402
 
 if __name__ == "__main__":
     main(prog_name="python -m kv")

@@ -1,6 +1,6 @@
 """The config server as a process. Ends with 0 when told to, 1 when it cannot go on, 2 on bad settings.
 
-No monkey-patching: everything here that waits imports gevent's means by name.
+Wants a process that is patched already: etcd is asked through a library that knows nothing of gevent.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _listen(settings: Settings, store: Store, ending: AsyncResult[int]) -> int:
     except OSError as error:
         raise CannotStart(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    log.info("listening on http://%s:%d, store %s", shown, server.server_port, settings.store)
+    log.info("listening on http://%s:%d, store %s", shown, server.server_port, settings.shown_store)
     status = ending.get()
     store.hub.release()
     server.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,6 +22,11 @@ class Settings:
     store: str = "sqlite:///var/kv.db"
     names: tuple[str, ...] = ()
     insecure: bool = False
+
+    @property
+    def shown_store(self) -> str:
+        """`store` without a password that may be in it."""
+        return re.sub(r"//[^/]*@", "//", self.store)
 
 
 def read_settings(environ: Mapping[str, str], *, insecure: bool = False) -> Settings:

@@ -63,7 +63,7 @@ class Application:
                 store = Store(engine_from(settings.store))
                 store.start(self._on_failure)
                 self._store, self._api = store, Api(store, settings.names)
-                log.info("store %s", settings.store)
+                log.info("store %s", settings.shown_store)
             return self._api
 
 

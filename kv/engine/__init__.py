@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from kv.engine.base import Engine
+from kv.engine.etcd import EtcdEngine
+from kv.engine.etcd.target import target_from
 from kv.engine.memory import MemoryEngine
 from kv.engine.sqlite import SqliteEngine
 from kv.errors import BadSetting
@@ -23,7 +25,20 @@ def _sqlite(rest: str) -> Engine:
     return SqliteEngine(Path(rest[1:]))
 
 
-ENGINES: dict[str, Callable[[str], Engine]] = {"memory": _memory, "sqlite": _sqlite}
+def _etcd(rest: str) -> Engine:
+    return EtcdEngine(target_from("http", rest))
+
+
+def _etcds(rest: str) -> Engine:
+    return EtcdEngine(target_from("https", rest))
+
+
+ENGINES: dict[str, Callable[[str], Engine]] = {
+    "etcd": _etcd,
+    "etcds": _etcds,
+    "memory": _memory,
+    "sqlite": _sqlite,
+}
 
 
 def engine_from(url: str) -> Engine:
@@ -31,5 +46,5 @@ def engine_from(url: str) -> Engine:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in ENGINES:
         known = ", ".join(f"{name}://" for name in sorted(ENGINES))
-        raise BadSetting(f"KV_STORE is {url!r}, which names no engine; known are {known}")
+        raise BadSetting(f"KV_STORE begins with {scheme!r}, which names no engine; known are {known}")
     return ENGINES[scheme](rest)

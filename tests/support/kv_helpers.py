@@ -12,6 +12,8 @@ from werkzeug.test import Client, TestResponse
 
 from kv.api import Api
 from kv.engine.base import Engine, Limits
+from kv.engine.etcd import EtcdEngine
+from kv.engine.etcd.target import Target
 from kv.engine.memory import MemoryEngine
 from kv.engine.sqlite import SqliteEngine
 from kv.incoming import Bounds
@@ -22,13 +24,15 @@ from kv.store import Store
 from kv.stream import Pace
 from kv.watch import Hub
 
-MakeEngine = Callable[[Path, Limits | None], Engine]
+MakeEngine = Callable[[str, Path, Limits | None], Engine]
 
 PERIOD = 0.02  # seconds between two looks for keys whose time is up
 ENGINES: dict[str, MakeEngine] = {
-    "memory": lambda folder, limits: MemoryEngine(limits, period=PERIOD),
-    "sqlite": lambda folder, limits: SqliteEngine(folder / "kv.db", limits, period=PERIOD),
+    "memory": lambda etcd, folder, limits: MemoryEngine(limits, period=PERIOD),
+    "sqlite": lambda etcd, folder, limits: SqliteEngine(folder / "kv.db", limits, period=PERIOD),
+    "etcd": lambda etcd, folder, limits: EtcdEngine(Target((etcd,), f"/{folder.name}"), limits),
 }
+"""By name, what makes one over an etcd (its URL; only that engine wants it) or a folder."""
 
 
 @contextmanager
