@@ -26,6 +26,7 @@ from app.config.document import Document
 from app.config.last_good import LastGood
 from app.config.model import Config, VersionConfig
 from app.config.refresh import Refresher
+from app.config.registration import Registration
 from app.proxy.fast_lane import FastLane
 from app.proxy.fleet import Fleet, Snapshot
 from app.proxy.gateway import Gateway
@@ -140,6 +141,9 @@ class Service:
             LastGood(settings.state_dir, settings.config_key),
             settings.config_file,
         )
+        self.registration = Registration(
+            partial(_config_client, settings, of="schema"), lambda: self.refresher.state().config_server
+        )
         self.tls = _certificate(settings)
         self.admin = self._admin(worker) if settings.admin_port else None
 
@@ -152,6 +156,7 @@ class Service:
         self.health.start()
         self.fleet.start()
         self.refresher.start()
+        self.registration.start()
         if self.tls is not None:
             self.tls.start()
         if self.admin is not None:
@@ -159,6 +164,7 @@ class Service:
 
     def stop(self) -> None:
         """Stop every greenlet of ours. Requests under way are the front's business."""
+        self.registration.stop()
         self.refresher.stop()
         self.health.stop()
         self.fleet.stop()
@@ -185,8 +191,8 @@ def _certificate(settings: Settings) -> Certificate | None:
     return Certificate(cert, key) if cert and key else None
 
 
-def _config_client(settings: Settings, urls: str) -> ConfigClient:
-    return ConfigClient(urls, settings.config_key, settings.config_token)
+def _config_client(settings: Settings, urls: str, of: str = "kv") -> ConfigClient:
+    return ConfigClient(urls, settings.config_key, settings.config_token, of=of)
 
 
 def allow_many_connections() -> None:

@@ -29,6 +29,7 @@ FLOORS = {
     "app.config.current": 2,
     "app.config.last_good": 2,
     "app.config.refresh": 2,
+    "app.config.registration": 2,
     "app.proxy": 2,
     "app.admin": 3,
     "app.certificate": 4,

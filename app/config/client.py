@@ -40,9 +40,9 @@ class ConfigClient:
     """One document on a config server of one or more addresses, tried in order from the one that last worked.
 
     `limit`: seconds for one call over all addresses, not counting the wait of a watch; `silence`: so long may a
-    watch hear nothing at all. Raises ValueError
-    when `urls` is not a comma-separated list of addresses. Redirects and the environment's proxies are not
-    followed: a config comes from where it is said to come from.
+    watch hear nothing at all. `of`: what it is that the key names, `kv` (documents) or `schema` (their schemas):
+    both are read and written alike. Raises ValueError when `urls` is not a comma-separated list of addresses.
+    Redirects and the environment's proxies are not followed: a config comes from where it is said to come from.
     """
 
     def __init__(
@@ -53,10 +53,11 @@ class ConfigClient:
         *,
         limit: float = 2.0,
         silence: float = SILENCE,
+        of: str = "kv",
         new_session: Callable[[], Session] = Session,
     ) -> None:
         self.urls = split_origins(urls)
-        self._path = f"/v1/kv/{quote(key, safe='/~')}"
+        self._path = f"/v1/{of}/{quote(key, safe='/~')}"
         self._limit = limit / len(self.urls)
         self._silence = silence
         self._first = 0

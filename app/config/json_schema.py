@@ -11,14 +11,22 @@ from typing import Any
 
 from marshmallow.fields import Field
 
+from app import __version__
 from app.config.fields import Rule
 from app.config.part import ListOf, Part, Section
 from app.config.schema import Document
 
+NAME = "urn:serin:config:"
+"""What the schema's $id begins with; Serin's version follows."""
+
 
 def json_schema() -> dict[str, Any]:
-    """The whole document's schema, as plain JSON values."""
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Serin config document"}
+    """The whole document's schema, as plain JSON values. What is not standard in it is `errorMessage`."""
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"{NAME}{__version__}",
+        "title": "Serin config document",
+    }
     return head | _part(Document())
 
 
@@ -52,8 +60,11 @@ def _property(part: Part, name: str, field: Field[Any]) -> dict[str, Any]:
 def _rule(field: Field[Any]) -> dict[str, Any]:
     if isinstance(field, ListOf):
         least = {"minItems": field.least} if field.least else {}
-        return {"type": "array", **least, "maxItems": field.longest, "items": _rule(field.inner)}
+        items = {"type": "array", **least, "maxItems": field.longest, "items": _rule(field.inner)}
+        return items | {"errorMessage": f"must be {field.allowed}"}
     if isinstance(field, Section):
         part = _part(field.part)
         return {"anyOf": [part, {"type": "null"}]} if field.allow_none else part
-    return field.json_schema() if isinstance(field, Rule) else {}
+    return (
+        field.json_schema() | {"errorMessage": f"must be {field.allowed}"} if isinstance(field, Rule) else {}
+    )

@@ -47,7 +47,7 @@ class OneOf(Part):
     def one_kind(self, data: dict[str, Any], **_: Any) -> None:
         given = [kind for kind in self.kinds if kind in data]
         if len(given) != 1:
-            raise ValidationError(f"must have exactly one of {', '.join(self.kinds)}; has {len(given)}")
+            raise ValidationError(f"{_one_of(*self.kinds)}; has {len(given)}")
 
     @post_load
     def build(self, data: dict[str, Any], **_: Any) -> Any:
@@ -59,6 +59,15 @@ class OneOf(Part):
     def unfold(self, part: Any, **_: Any) -> dict[str, Any]:
         rest = {name: getattr(part, name) for name in self.fields if name not in self.kinds}
         return {part.kind: part.name} | rest
+
+
+def exactly_one_of(*kinds: str) -> dict[str, Any]:
+    """The rule of OneOf as JSON Schema."""
+    return {"oneOf": [{"required": [kind]} for kind in kinds], "errorMessage": _one_of(*kinds)}
+
+
+def _one_of(*kinds: str) -> str:
+    return f"must have exactly one of {', '.join(kinds)}"
 
 
 class Section(fields.Nested):

@@ -36,7 +36,7 @@ from app.config.model import (
     VersionConfig,
 )
 from app.config.origin import split_origin
-from app.config.part import ListOf, OneOf, Part, Section, read, read_bytes
+from app.config.part import ListOf, OneOf, Part, Section, exactly_one_of, read, read_bytes
 from app.config.status_field import StatusField
 from app.config.versions import StableVersionPart, VersionPart
 from app.errors import InvalidConfig
@@ -51,6 +51,13 @@ class Kind(NamedTuple):
 
     pattern: str
     rule: str
+
+    @property
+    def sentence(self) -> str:
+        return f"could never match: must be {self.rule}"
+
+    def json_schema(self) -> dict[str, str]:
+        return {"pattern": f"^{self.pattern}$", "errorMessage": self.sentence}
 
 
 _PATH = r"""[!-"$->@-~]"""  # printable ASCII but "?" and "#", which end a path (RFC 3986 §3.3)
@@ -71,7 +78,7 @@ def _token(description: str, *, required: bool = False) -> Text:
 class StickyKeyPart(OneOf):
     makes = StickyKey
     kinds = ("header", "cookie")
-    also: ClassVar = {"oneOf": [{"required": ["header"]}, {"required": ["cookie"]}]}
+    also: ClassVar = exactly_one_of(*kinds)
 
     header = _token("The request header that holds the visitor's identity.")
     cookie = _token("The cookie that holds the visitor's identity.")
@@ -91,9 +98,9 @@ class OverridePart(OneOf):
     makes = Override
     kinds = tuple(KINDS)
     also: ClassVar = {
-        "oneOf": [{"required": [kind]} for kind in KINDS],
+        **exactly_one_of(*KINDS),
         "allOf": [
-            {"if": {"required": [kind]}, "then": {"properties": {"value": {"pattern": f"^{value.pattern}$"}}}}
+            {"if": {"required": [kind]}, "then": {"properties": {"value": value.json_schema()}}}
             for kind, value in KINDS.items()
         ],
     }
@@ -123,7 +130,7 @@ class OverridePart(OneOf):
         rules = [KINDS[kind] for kind in self.kinds if kind in data]
         value = data.get("value")
         if value is not None and any(not re.fullmatch(rule.pattern, value) for rule in rules):
-            raise ValidationError({"value": [f"could never match: must be {rules[0].rule}"]})
+            raise ValidationError({"value": [rules[0].sentence]})
 
 
 class TimeoutsPart(Part):

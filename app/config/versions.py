@@ -14,6 +14,9 @@ from app.config.model import ServerConfig, TlsConfig, VersionConfig
 from app.config.origin import HOST_NAME, split_origin
 from app.config.part import ListOf, Part, Section
 
+_CA_WITHOUT_USE = "has no use while verify is false"
+_NOBODY_SERVES = "must have at least one server with a weight above 0 and without drain"
+
 
 class TlsPart(Part):
     makes = TlsConfig
@@ -21,7 +24,8 @@ class TlsPart(Part):
         "not": {
             "properties": {"ca": {"type": "string"}, "verify": {"const": False}},
             "required": ["ca", "verify"],
-        }
+        },
+        "errorMessage": f"has a ca that {_CA_WITHOUT_USE}",
     }
 
     ca = Text(
@@ -43,7 +47,7 @@ class TlsPart(Part):
     @validates_schema
     def ca_has_use(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("ca") and data.get("verify") is False:
-            raise ValidationError({"ca": ["has no use while verify is false"]})
+            raise ValidationError({"ca": [_CA_WITHOUT_USE]})
 
 
 class ServerPart(Part):
@@ -51,7 +55,9 @@ class ServerPart(Part):
 
     also: ClassVar = {
         "if": {"properties": {"tls": {"type": "object"}}, "required": ["tls"]},
-        "then": {"properties": {"url": {"pattern": "^https://"}}},
+        "then": {
+            "properties": {"url": {"pattern": "^https://", "errorMessage": "must be https:// beside tls"}}
+        },
     }
 
     url = Address("Where the server listens: over TCP, with TLS, or on a unix socket.", required=True)
@@ -99,12 +105,14 @@ class StableVersionPart(VersionPart):
     also: ClassVar = {
         "required": ["servers"],
         "properties": {
-            "servers": {"contains": {"not": {"anyOf": [_exactly("weight", 0), _exactly("drain", True)]}}},
+            "servers": {
+                "contains": {"not": {"anyOf": [_exactly("weight", 0), _exactly("drain", True)]}},
+                "errorMessage": _NOBODY_SERVES,
+            },
         },
     }
 
     @validates_schema
     def serves(self, data: dict[str, Any], **_: Any) -> None:
         if not any(server.weight and not server.drain for server in data.get("servers", ())):
-            why = "must have at least one server with a weight above 0 and without drain"
-            raise ValidationError({"servers": [why]})
+            raise ValidationError({"servers": [_NOBODY_SERVES]})

@@ -19,7 +19,7 @@ from kv.errors import BadSchema, TooLarge
 from kv.schema.keywords import DIALECTS, pattern, split
 from kv.schema.wording import MOST_FAULTS, Fault, faults_of, step
 
-LARGEST = 64 * 1024
+LARGEST = 128 * 1024
 
 _FORMATS = FormatChecker(formats=())
 _FORMATS.checks("regex", raises=ValueError)(lambda text: not isinstance(text, str) or bool(pattern(text)))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.config_server import FakeConfigServer
 from tests.support.load import Load
-from tests.support.processes import fetch, wait_until
+from tests.support.processes import answers, fetch, wait_until
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.end_to_end
@@ -40,27 +40,62 @@ def traffic(stack, good):
     assert load.result.versions == {"stable": load.result.requests}
 
 
-@pytest.mark.parametrize(
-    ("change", "fault"),
-    [
-        ({"ratio": 7}, ("ratio", "from 0 to 1")),
-        ({"style": "ratoi"}, ("style", 'did you mean "ratio"')),
-        ([], ("", "must be an object")),
-        ({"rato": 0.5}, ("rato", 'did you mean "ratio"')),
-    ],
-    ids=["ratio", "style", "list", "unknown"],
-)
-def test_a_wrong_document_is_refused_with_the_reason(stack, good, traffic, change, fault):
-    wrong = stack.put_config(json.dumps({**good, **change} if change else change))
+WRONG = {
+    "ratio": ({"ratio": 7}, "ratio", "from 0 to 1"),
+    "style": ({"style": "ratoi"}, "style", '"least_connections"'),
+    "list": ([], "", "must be an object"),
+    "unknown": ({"rato": 0.5}, "rato", 'did you mean "ratio"'),
+}
+
+
+@pytest.fixture
+def schema(stack):
+    """In force, as the proxy has brought it."""
+    wait_until(answers(stack.schema_url), what="the schema")
+    return fetch("GET", stack.schema_url).content
+
+
+@pytest.fixture
+def no_schema(stack, schema):
+    """As with another config server, or a token that may not write it."""
+    assert fetch("DELETE", stack.schema_url).ok
+    yield
+    assert fetch("PUT", stack.schema_url, data=schema).ok
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_a_wrong_document_is_not_stored_and_the_answer_says_why(stack, good, schema, wrong):
+    change, field, reason = wrong
+    before = stack.document()
+    answer = fetch("PUT", stack.document_url, data=json.dumps({**good, **change} if change else change))
+    assert answer.status_code == 422
+    (fault,) = answer.json()["errors"]
+    assert (fault["pointer"], reason in fault["detail"]) == (f"/{field}" if field else "", True), fault
+    assert stack.document() == before
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_a_wrong_document_that_was_stored_is_not_put_in_force(stack, good, no_schema, traffic, wrong):
+    change, field, reason = wrong
+    etag = stack.put_config(json.dumps({**good, **change} if change else change))["etag"]
     rejected = stack.wait_status(lambda status: status["config"]["rejected"], "the rejection")["config"]
-    assert rejected["rejected"]["etag"] == wrong["etag"] != rejected["etag"]
-    field, reason = fault
+    assert rejected["rejected"]["etag"] == etag != rejected["etag"]
     assert reason in rejected["rejected"]["faults"][field]
-    assert f"config document {wrong['etag']} rejected: " in stack.web.output()
+    assert f"config document {etag} rejected: " in stack.web.output()
     traffic.wait_requests(16)
     mended = stack.put_config(json.dumps(good, indent=2))
     stack.wait_in_force(mended["etag"])
     assert stack.status()["config"]["rejected"] is None
+
+
+def test_a_schema_of_somebody_else_outlives_the_proxy(tmp_path):
+    with Stack(tmp_path) as stack:
+        wait_until(answers(stack.schema_url), what="the schema")
+        assert fetch("PUT", stack.schema_url, data=b'{"properties": {"ratio": {"maximum": 0.5}}}').ok
+        assert stack.web.terminate() == 0
+        stack.web.start()
+        assert fetch("PATCH", stack.document_url, data=b'{"ratio": 0.6}').status_code == 422
+        stack.wait_in_force(stack.patch_config({"ratio": 0.4})["etag"])
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,15 @@ HEARTBEAT = 0.05
 
 
 class FakeConfigServer:
-    """Holds one document. `mood` names an entry of MOODS; `cut_watch` refuses every stream."""
+    """Holds one document, and knows no schemas; or with `of` "schema" one schema, and no documents.
+
+    `mood` names an entry of MOODS; `cut_watch` refuses every stream.
+    """
 
     def __init__(self, raw: bytes | None = None) -> None:
         self.raw = raw
         self.revision = 1 if raw else 0
+        self.of = "kv"
         self.mood = "well"
         self.cut_watch = False
         self.requests: list[tuple[str, dict[str, str]]] = []
@@ -74,6 +78,8 @@ class FakeConfigServer:
         self._changed = Event()
 
     def _serve(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if not environ["PATH_INFO"].startswith(f"/v1/{self.of}/"):
+            return self._stranger(start_response)
         query = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
         watches = environ.get("HTTP_ACCEPT") == "text/event-stream"
         query |= {"watch": environ.get("HTTP_LAST_EVENT_ID", "")} if watches else {}

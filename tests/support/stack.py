@@ -110,6 +110,11 @@ class Stack:
         """The config document."""
         return f"{self.kv_url}/v1/kv/{KEY}"
 
+    @property
+    def schema_url(self) -> str:
+        """Its schema, which the proxy brings."""
+        return f"{self.kv_url}/v1/schema/{KEY}"
+
     def plain_config(self) -> dict[str, Any]:
         """A config document for the two samples, everything else at its default."""
         return {"style": "ratio", "ratio": 0.05, "config_server": self.kv_url, **self.plain_servers()}
