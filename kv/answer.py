@@ -56,8 +56,8 @@ def health(status: str, code: int = 200) -> Response:
 
 
 def stream(events: Stream) -> Response:
-    """Events as they come. Closing the response closes the stream."""
-    response = Response(events, content_type="text/event-stream")
+    """Events as they come. Who has sent the response closes the stream."""
+    response = Response(events, content_type="text/event-stream", direct_passthrough=True)
     response.headers["X-Accel-Buffering"] = "no"  # nginx would keep them until it has many
     return response
 

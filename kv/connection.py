@@ -157,7 +157,9 @@ class Connection(WSGIHandler):
         data, self._outgoing = self._outgoing, bytearray()
         if data:
             self.socket.settimeout(self._bounds.send)
-            self.socket.sendall(data)
+            sent = self.socket.send(data)  # mostly all of it, and then cheaper than sendall
+            if sent < len(data):
+                self.socket.sendall(memoryview(data)[sent:])
 
     def write(self, data: bytes) -> None:
         """What has no known length is a stream, and nobody may have to wait for what comes next."""

@@ -72,7 +72,7 @@ class KeyNews:
         if etag == self._known:
             return ()
         self._known = etag
-        return (_put(item) if item else event("delete", b"null", etag),)
+        return (_put(item.value, etag) if item else event("delete", b"null", etag),)
 
 
 class PrefixNews:
@@ -105,14 +105,14 @@ class PrefixNews:
         for number, (key, revision) in enumerate(changed.items(), 1):
             item = self._store.peek(key)
             identity = here if number == last else None
-            yield _listed(item, identity) if item else _unlisted(key, revision, identity)
+            yield _present(item, identity) if item else _absent(key, revision, identity)
 
     def _everything(self) -> Iterable[bytes]:
         here, revision = self._here(), b'{"revision": %d}' % self._hub.revision
         _, items = self._store.scan(self.topic, "", EVERY)
         return chain(
             [event("reset", revision)],
-            (_listed(item, None) for item in items),
+            (_present(item) for item in items),
             [event("sync", revision, here)],
         )
 
@@ -164,19 +164,25 @@ def event(kind: str, data: bytes, identity: str | None = None) -> bytes:
     return b"\n".join([*lines, b"", b""])
 
 
-@lru_cache(maxsize=8)
-def _put(item: Item) -> bytes:
-    """The same for every watcher of a key."""
-    return event("put", item.value, item.version.etag)
+# A change is the same event for all who watch. Texts and bytes, unlike an Item, know their own hash.
 
 
 @lru_cache(maxsize=8)
-def _listed(item: Item, identity: str | None) -> bytes:
-    head = json.dumps({"key": item.key, "revision": item.version.revision, "etag": item.version.etag})
-    return event("put", head[:-1].encode() + b', "value": ' + item.value.strip() + b"}", identity)
+def _put(value: bytes, etag: str) -> bytes:
+    return event("put", value, etag)
 
 
-def _unlisted(key: str, revision: int, identity: str | None) -> bytes:
+@lru_cache(maxsize=8)
+def _listed(key: str, value: bytes, etag: str, revision: int, identity: str | None) -> bytes:
+    head = json.dumps({"key": key, "revision": revision, "etag": etag})[:-1].encode()
+    return event("put", head + b', "value": ' + value.strip() + b"}", identity)
+
+
+def _present(item: Item, identity: str | None = None) -> bytes:
+    return _listed(item.key, item.value, item.version.etag, item.version.revision, identity)
+
+
+def _absent(key: str, revision: int, identity: str | None) -> bytes:
     told = {"key": key, "revision": revision, "etag": NO_ETAG, "value": None}
     return event("delete", json.dumps(told).encode(), identity)
 
