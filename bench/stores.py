@@ -25,18 +25,20 @@ KEY = "9999"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked; `etag` as in If-None-Match."""
+    """What is asked; `etag` as in If-None-Match, `accept` as in Accept."""
 
     method: str
     path: str
     body: str = ""
     etag: str = ""
+    accept: str = ""
 
     def raw(self, stamp: str = "") -> bytes:
         """As bytes, for one key, with this stamp of 16 digits."""
         body = self.body.replace("@KEY@", KEY).replace("@STAMP@", stamp)
         lines = [f"{self.method} {self.path.replace('@KEY@', KEY)} HTTP/1.1", "Host: localhost"]
         lines += [f"If-None-Match: {self.etag}"] if self.etag else []
+        lines += [f"Accept: {self.accept}"] if self.accept else []
         lines += [f"Content-Length: {len(body)}"] if body else []
         return "\r\n".join([*lines, "", body]).encode()
 
@@ -45,8 +47,7 @@ class Request:
 class Store:
     """One of them. `running(folder, core)`: up inside; its process id and where it listens.
 
-    `requests`: what it can be asked, by name. `watched`: a stream's sign that it watches; without one a
-    watch is one answer, and has to be asked for again after each change.
+    `requests`: what it can be asked, by name. `watched`: the sign of a stream that it watches.
     """
 
     name: str
@@ -100,7 +101,7 @@ def _serin_requests() -> dict[str, Request]:
     return {
         "read": Request("GET", key.replace("@KEY@", KEY)),
         "write": Request("PUT", key, f'{{"stamp": "@STAMP@", "filler": "{filler}"}}'),
-        "watch": Request("GET", f"{key}?wait=60"),
+        "watch": Request("GET", key, accept="text/event-stream"),
     }
 
 
@@ -114,5 +115,5 @@ def _etcd_requests() -> dict[str, Request]:
 
 
 ETCD = Store("etcd", "etcd", _etcd, _etcd_requests(), b'"created":true')
-SERIN = Store("Serin on SQLite", "python3", _serin, _serin_requests(), b"")
+SERIN = Store("Serin on SQLite", "python3", _serin, _serin_requests(), b"retry: ")
 STORES = (SERIN, ETCD)

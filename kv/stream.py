@@ -138,8 +138,7 @@ class Stream:
 
     def __iter__(self) -> Iterator[bytes]:
         end = time.monotonic() + self._seconds
-        yield RETRY
-        yield from _blocks(self._first)
+        yield from _blocks(chain([RETRY], self._first))
         try:
             yield from self._follow(end)
         except KvError as error:
