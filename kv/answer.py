@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 
 from werkzeug.http import http_date
 from werkzeug.wrappers import Response
+from werkzeug.wsgi import FileWrapper
 
 from kv.model import Commit, Item, Result, Version, etag_of
 from kv.stream import Stream
 
 _JSON = "application/json"
+_BLOCK = 64 * 1024
 
 
 def document(item: Item) -> Response:
@@ -53,6 +55,18 @@ def committed(commit: Commit) -> Response:
 
 def health(status: str, code: int = 200) -> Response:
     return _json({"status": status}, code)
+
+
+def backup(file: IO[bytes]) -> Response:
+    """All of `file`, which is closed with the response."""
+    length = file.tell()
+    file.seek(0)
+    response = Response(
+        FileWrapper(file, _BLOCK), content_type="application/x-ndjson", direct_passthrough=True
+    )
+    response.content_length = length
+    response.headers["Content-Disposition"] = 'attachment; filename="kv-backup.jsonl"'
+    return response
 
 
 def stream(events: Stream) -> Response:

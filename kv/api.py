@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Collection, Iterable
+from contextlib import ExitStack
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.exceptions import HTTPException
@@ -206,6 +208,17 @@ class Api:
         self._store.check()
         return answer.health("ok")
 
+    def backup(self, request: Asked, _key: str) -> Response:
+        asked.parameters(request)
+        with ExitStack() as failing:
+            file = failing.enter_context(TemporaryFile())
+            self._store.backup(file)
+            failing.pop_all()
+        response = answer.backup(file)
+        if request.method == "HEAD":
+            response.close()  # nobody else would, without a body
+        return response
+
 
 def _rule(path: str, endpoint: Endpoint, *methods: str) -> Rule:
     return Rule(path, endpoint=endpoint, methods=methods)
@@ -224,6 +237,7 @@ ROUTES = (
     _rule("/v1/schemas", Api.list_schemas, "GET"),
     _rule("/-/healthz", Api.alive, "GET"),
     _rule("/-/readyz", Api.ready, "GET"),
+    _rule("/-/backup", Api.backup, "GET"),
 )
 _MAP = Map(
     ROUTES,

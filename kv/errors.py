@@ -147,6 +147,12 @@ class Full(KvError):
     code = "full"
 
 
+class BadBackup(KvError):
+    """A file that is no backup, or no longer a whole one."""
+
+    code = "bad-backup"
+
+
 class CannotStart(KvError):
     """A setting, an address or a store that the process cannot start with."""
 

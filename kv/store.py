@@ -8,11 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import IO, TypeVar
 
-from kv import document, json_patch
+from gevent.lock import BoundedSemaphore
+
+from kv import backup, document, json_patch
 from kv.engine.base import Engine
-from kv.errors import Conflict, NotFound
+from kv.errors import Conflict, Full, NotFound
 from kv.model import (
     Commit,
     Condition,
@@ -53,6 +55,7 @@ class Store:
         self.hub = hub or Hub()
         self.examiner = examiner or Examiner()
         self._clock = clock
+        self._saving = BoundedSemaphore(1)
 
     def start(self, on_failure: Callable[[], None] = _ignore) -> None:
         """Open the engine. `on_failure` is called when it breaks down: what is on disk has to be read again.
@@ -160,6 +163,14 @@ class Store:
             keys = [condition.key for condition in wanted.conditions]
             error.members["index"] = keys.index(error.members["key"])
             raise
+
+    def backup(self, file: IO[bytes]) -> None:
+        """Every kept version of one moment, as `kv.backup` has it; one at a time. Raises Full and Unavailable."""
+        with self._saving:
+            try:
+                backup.write(self.engine.backup(), self.revision, self._clock(), file)
+            except OSError as error:
+                raise Full(f"there is no room for the backup: {error.strerror}") from error
 
     def commit(self, conditions: Sequence[Condition], operations: Sequence[Operation], meta: Meta) -> Commit:
         """What Engine.commit does, stamped with the time, and known to every watcher of this server."""

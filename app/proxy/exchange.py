@@ -60,14 +60,14 @@ class Exchange:
     def __init__(
         self, request: Request, choice: Choice, stats: VersionStats, timeouts: Timeouts, clock: Clock
     ) -> None:
+        self.load = load = choice.server.load
+        load.in_flight += 1
+        self.pool: Pool = load.pool
         self.request = request
         self.connection: Connection | None = None
         self.cookie: bytes | None = None
         self.complete = False
         self.between_chunks = False
-        self.load = choice.server.load
-        self.load.in_flight += 1
-        self.pool: Pool = self.load.pool
         self._stats = stats
         self._timeouts = timeouts
         self._clock = clock
@@ -95,19 +95,20 @@ class Exchange:
             if more is not None:
                 self.request_sent = False
                 self._pump = gevent.spawn(self._send_body, connection, more)
-            self.response, rest = connection.receive_head(self.request.method, head_bytes, interim)
+            response, rest = connection.receive_head(self.request.method, head_bytes, interim)
         except UpstreamError as error:
             raise self.fault or error from None
+        self.response = response
         connection.deadline = self.ends
-        if self.response.framing == len(rest):
+        if response.framing == len(rest):
             self.payload = rest
             self.complete = True
         else:
-            if self.response.framing == UPGRADED and not accepts(self.request.upgrade, self.response.upgrade):
+            if response.framing == UPGRADED and not accepts(self.request.upgrade, response.upgrade):
                 raise UpstreamError("unasked_upgrade")
-            self._decoder = decoder(self.response.framing)
+            self._decoder = decoder(response.framing)
             self.payload = self._decode(self._decoder, rest)
-        self._stats.answer(self.response.status, monotonic() - self._started)
+        self._stats.answer(response.status, monotonic() - self._started)
 
     def _limit(self, connection: Connection, seconds: float) -> None:
         deadline = self._clock.now + seconds
@@ -237,13 +238,12 @@ class Exchange:
 
     def finish(self) -> None:
         """The client has had all of it. The connection serves others, unless something is left on it."""
-        body, connection, response = self._decoder, self.connection, self.response
+        body, connection, response, load = self._decoder, self.connection, self.response, self.load
         if response.status < 500:
-            self.load.in_a_row = 0
+            load.in_a_row = 0
         if response.keep_alive and (body is None or not body.rest) and self.request_sent:
             assert connection is not None
             self.connection = None
-            load = self.load
             load.in_flight -= 1
             load.requests += 1
             self.pool.give(connection, self._timeouts.upstream_idle)

@@ -170,17 +170,19 @@ class FastLane:
             if not data:
                 return None
         self.idle = False
-        request = self._parse(data, self.gateway.snapshot.config)
+        config = self.gateway.snapshot.config
+        if self._config is config and self._known is not None:
+            request = self._known.again(data)
+            if request is not None:
+                self.buffer = b""
+                return request
+        request = self._parse(data, config)
         if request is None:
             request, data = self._read_rest_of_head(data)
         self.buffer = data[request.size :]
         return request
 
     def _parse(self, data: bytes, config: Config) -> Request | None:
-        if self._known is not None and self._config is config:
-            request = self._known.again(data)
-            if request is not None:
-                return request
         limits = config.limits
         request = parse_request(
             data, limits.head_bytes, limits.target_bytes, limits.headers, config.underscored_headers

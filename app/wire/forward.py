@@ -31,8 +31,13 @@ def request_head(request: Request, provenance: bytes, new_id: bytes, authority: 
         added += b"Transfer-Encoding: chunked\r\n"
     if request.upgrade:
         added += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade
-    line = request.method, request.target
-    return b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (*line, request.onward, provenance, added)
+    return b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (
+        request.method,
+        request.target,
+        request.onward,
+        provenance,
+        added,
+    )
 
 
 def response_head(response: Response, request: Request, keep_alive: bool, cookie: bytes | None) -> bytes:

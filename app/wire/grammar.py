@@ -7,6 +7,8 @@ one pass, whatever it holds. Where Serin is laxer or stricter than the RFC, the 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
 
 # RFC 9110, 5.6.2: token = 1*tchar
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
@@ -32,8 +34,13 @@ REQUEST_LINE_PREFIX = re.compile(
 )
 REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") (" + TARGET + rb") HTTP/([0-9])\.([0-9])\r\n")
 
-# RFC 9112, 3.2.1: the request line of origin-form, whose target is a path.
-ORIGIN_LINE = re.compile(rb"(?!CONNECT )(" + TOKEN + rb") (/(?:" + TARGET + rb")?+) HTTP/1\.([0-9])\r\n")
+
+@lru_cache(10)
+def origin_line(minor: int) -> Callable[[bytes, int, int], re.Match[bytes] | None]:
+    """Matches a request line of HTTP/1.`minor` in origin-form (RFC 9112, 3.2.1), whose target is a path."""
+    return re.compile(rb"(?!CONNECT )(%b) (/(?:%b)?+) HTTP/1\.%d\r\n" % (TOKEN, TARGET, minor)).fullmatch
+
+
 FIELD = re.compile(FIELD_LINE)
 
 # RFC 9112, 4: status-line. Laxer: the SP before an absent reason may be absent too (many servers do that).

@@ -6,14 +6,14 @@ the same, so nothing is decided here that `head` has not decided before.
 
 from __future__ import annotations
 
-from app.wire.grammar import ORIGIN_LINE
+from app.wire.grammar import origin_line
 from app.wire.head import Request
 
 
 class FieldLines:
     """The field lines of one request and what they mean, for the requests after it under the same limits."""
 
-    __slots__ = ("_digit", "_former", "_lines", "_longest", "_longest_target", "_request_id", "_size")
+    __slots__ = ("_former", "_line", "_lines", "_longest_line", "_request_id", "_size")
 
     def __init__(self, former: Request, data: bytes, head_bytes: int, target_bytes: int) -> None:
         """`former` has been read from `data`, which holds nothing else. When it has been answered it is ours."""
@@ -21,9 +21,9 @@ class FieldLines:
         self._request_id = former.request_id  # the gateway gives one to a request that has none
         self._lines = data[data.index(b"\n") + 1 :]
         self._size = len(self._lines)
-        self._digit = b"%d" % former.minor
-        self._longest = head_bytes
-        self._longest_target = target_bytes
+        self._line = origin_line(former.minor)
+        # Stricter than the limits, by what a request line holds beside the target: longer ones are for `head`.
+        self._longest_line = min(head_bytes - self._size, target_bytes)
 
     @staticmethod
     def of(former: Request, data: bytes, head_bytes: int, target_bytes: int) -> FieldLines | None:
@@ -39,15 +39,14 @@ class FieldLines:
 
         It is the former one made over: to make it anew would cost more than to read it.
         """
-        if not data.endswith(self._lines) or len(data) > self._longest:
+        end = len(data) - self._size
+        if end > self._longest_line or not data.endswith(self._lines):
             return None
-        line = ORIGIN_LINE.fullmatch(data, 0, len(data) - self._size)
+        line = self._line(data, 0, end)
         if line is None:
             return None
-        method, target, digit = line.groups()
-        if digit != self._digit or len(target) > self._longest_target:
-            return None
         request = self._former
-        request.method, request.target, request.size = method, target, len(data)
+        request.method, request.target = line.groups()
+        request.size = len(data)
         request.request_id = self._request_id
         return request

@@ -11,9 +11,10 @@ import click
 
 from kv import serve
 from kv.cli.reading import get, history, list_, watch
+from kv.cli.saving import backup, restore
 from kv.cli.writing import delete, put, rollback
 
-COMMANDS: tuple[click.Command, ...] = (get, put, delete, list_, history, rollback, watch)
+COMMANDS: tuple[click.Command, ...] = (get, put, delete, list_, history, rollback, watch, backup, restore)
 
 
 @click.group(

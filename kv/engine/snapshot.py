@@ -14,7 +14,7 @@ Place = tuple[str, int]
 """Where a version stands in a snapshot: its key and revision."""
 
 _BEGINNING: Place = ("", 0)
-_END: Place = ("\x7f", 0)
+_END: Place = ("\U0010ffff", 0)
 
 
 class Snapshot:

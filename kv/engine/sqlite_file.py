@@ -50,7 +50,7 @@ _BEHIND = f"""SELECT {_COLUMNS}, value FROM versions
 _CLEAR = "DELETE FROM versions"
 
 _ALL = 2**62  # above any number
-STEP_ROWS, STEP_BYTES = 128, 1024 * 1024
+STEP_ROWS, STEP_BYTES = 128, 256 * 1024
 
 
 def connect(path: str) -> sqlite3.Connection:
