@@ -39,6 +39,7 @@ def main() -> int:
         service.app,
         tls=service.tls,
         proxy_protocol=settings.proxy_protocol,
+        access_log=service.access_log,
         backlog=BACKLOG,
     )
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import random
@@ -14,6 +15,7 @@ from typing import Any
 import gevent
 from gevent.pywsgi import WSGIServer
 
+from app.access_log import AccessLog
 from app.admin.live import Live
 from app.admin.report_files import ReportFiles
 from app.admin.server import Admin
@@ -30,6 +32,7 @@ from app.config.registration import Registration
 from app.proxy.fast_lane import FastLane
 from app.proxy.fleet import Fleet, Snapshot
 from app.proxy.gateway import Gateway
+from app.proxy.logged_lane import LoggedLane
 from app.proxy.stats import Stats
 from app.proxy.wsgi_app import ProxyApp
 from app.settings import Settings
@@ -52,6 +55,7 @@ class Front(WSGIServer):
 
     `tls`: what its connections are secured with, if they are; the fast lane does that itself.
     `proxy_protocol`: every connection begins with a header that says who the client is.
+    `access_log`: where its requests are noted, if anywhere.
     `room`: so many connections at most, whatever the config says; the descriptors beyond are for servers and files.
     """
 
@@ -68,14 +72,18 @@ class Front(WSGIServer):
         *,
         tls: Certificate | None = None,
         proxy_protocol: bool = False,
+        access_log: AccessLog | None = None,
         **options: Any,
     ) -> None:
         self._gateway = application.gateway
         self.tls = tls
         self.proxy_protocol = proxy_protocol
+        self.access_log = access_log
         self.room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 7 // 8
         self._short = False
         super().__init__(listener, application, **({"log": None} | options))
+        if access_log is not None:
+            self.handler_class = LoggedLane
 
     def init_socket(self) -> None:
         """Make ready to listen; what is accepted takes after the listener."""
@@ -145,13 +153,16 @@ class Service:
             partial(_config_client, settings, of="schema"), lambda: self.refresher.state().config_server
         )
         self.tls = _certificate(settings)
+        self.access_log = AccessLog(settings.access_log) if settings.access_log else None
         self.admin = self._admin(worker) if settings.admin_port else None
 
     def start(self) -> None:
         """Load the first config, within a few seconds, and keep it fresh from then on.
 
-        Raises OSError when the admin port is not to be had.
+        Raises OSError when the admin port or the access log is not to be had.
         """
+        if self.access_log is not None:
+            self.access_log.start()
         self.clock.start()
         self.health.start()
         self.fleet.start()
@@ -161,6 +172,9 @@ class Service:
             self.tls.start()
         if self.admin is not None:
             self.admin.start()
+        # What is there now stays: looking through it again and again for cycles would only hold requests up.
+        gc.collect()
+        gc.freeze()
 
     def stop(self) -> None:
         """Stop every greenlet of ours. Requests under way are the front's business."""
@@ -173,6 +187,8 @@ class Service:
             self.tls.stop()
         if self.admin is not None:
             self.admin.stop()
+        if self.access_log is not None:
+            self.access_log.stop()
 
     def _admin(self, worker: bool) -> Admin:
         live = Live(self.gateway, self.fleet.loads, self.refresher.state)

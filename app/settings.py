@@ -28,6 +28,7 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     proxy_protocol: bool = False
+    access_log: str | None = None
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):

@@ -26,7 +26,8 @@ class Worker(GeventWorker):
                 from app.wsgi import service  # noqa: PLC0415  # loaded by now, as the application
 
                 options |= {"tls": service.tls, "proxy_protocol": service.settings.proxy_protocol}
-                super().__init__(listener, application, error_log=log, **options)
+                options |= {"access_log": service.access_log, "error_log": log}
+                super().__init__(listener, application, **options)
 
         Worker.server_class = GunicornFront
         Worker.wsgi_handler = FastLane  # type: ignore[assignment]  # any callable that gives a handle() will do

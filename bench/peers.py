@@ -107,9 +107,9 @@ SERIN = Peer(
         "STATE_DIR": "@folder@/state",
         "KV_PORT": "@kv@",
         "KV_STORE": "memory://",
+        "ACCESS_LOG": "@log: @folder@/access.log",
     },
     companion=("-m", "kv"),
-    lacks=frozenset({"log"}),
 )
 GUNICORN = ("-m", "gunicorn", "-c", "config/gunicorn.py")
 PEERS = (
@@ -119,7 +119,6 @@ PEERS = (
         SERIN,
         name="Serin gunicorn",
         arguments=(*GUNICORN, "--workers=1", "-k", "gevent", "@log: --access-logfile=@folder@/access.log"),
-        lacks=frozenset(),
     ),
     Peer("nginx", "nginx", "nginx.conf", ("-c", "@folder@/nginx.conf", "-g", "daemon off;"), ("-v",)),
     Peer("HAProxy", "haproxy", "haproxy.cfg", ("-db", "-f", "@folder@/haproxy.cfg"), ("-v",)),

@@ -21,6 +21,7 @@ FLOORS = {
     "app.rollout": 0,
     "app.config.client": 1,
     "app.config.news": 1,
+    "app.access_log": 1,
     "app.clock": 1,
     "app.secure_stream": 1,
     "app.stream": 1,

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 def stream_body(lane: FastLane, exchange: Exchange, out: bytes, chunked: bool) -> None:
     """Send the head `out` and the body. Raises SerinError when the server's side fails, OSError for the client's."""
     payload = exchange.payload
+    lane.passed = 0
     while True:
         if payload:
+            lane.passed += len(payload)
             out += chunk(payload) if chunked else payload
         if exchange.complete and chunked:
             out += LAST_CHUNK
@@ -46,7 +48,9 @@ def _splice(lane: FastLane, exchange: Exchange, pipe: Pipe) -> None:
             held = exchange.read_into(pipe)
             while held:
                 limit_taking(lane, READ_SIZE)
-                held -= pipe.pour(lane.stream, held)
+                poured = pipe.pour(lane.stream, held)
+                held -= poured
+                lane.passed += poured
             lane.deadline = NEVER
 
 

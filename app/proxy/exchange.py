@@ -32,7 +32,8 @@ class Exchange:
     `request_sent`: the server has been given the whole request.
     `between_chunks`: the front has passed on whole chunks and waits for more.
     `fault`: what broke the client's side, which is then what everything else failed of.
-    `ends`: when the time for the whole request is over, in the clock's seconds.
+    `started`, `ends`: when the exchange began, in monotonic time, and when the time for the whole request is over,
+    in the clock's.
     """
 
     __slots__ = (
@@ -40,7 +41,6 @@ class Exchange:
         "_decoder",
         "_passed",
         "_pump",
-        "_started",
         "_stats",
         "_timeouts",
         "between_chunks",
@@ -55,12 +55,15 @@ class Exchange:
         "request",
         "request_sent",
         "response",
+        "server",
+        "started",
     )
 
     def __init__(
         self, request: Request, choice: Choice, stats: VersionStats, timeouts: Timeouts, clock: Clock
     ) -> None:
-        self.load = load = choice.server.load
+        self.server = server = choice.server
+        self.load = load = server.load
         load.in_flight += 1
         self.pool: Pool = load.pool
         self.request = request
@@ -71,7 +74,7 @@ class Exchange:
         self._stats = stats
         self._timeouts = timeouts
         self._clock = clock
-        self._started = monotonic()
+        self.started = monotonic()
         self.ends = NEVER if timeouts.request is None else clock.now + timeouts.request
         self._pump: gevent.Greenlet[..., None] | None = None
         self._passed = 0
@@ -108,7 +111,7 @@ class Exchange:
                 raise UpstreamError("unasked_upgrade")
             self._decoder = decoder(response.framing)
             self.payload = self._decode(self._decoder, rest)
-        self._stats.answer(response.status, monotonic() - self._started)
+        self._stats.answer(response.status, monotonic() - self.started)
 
     def _limit(self, connection: Connection, seconds: float) -> None:
         deadline = self._clock.now + seconds

@@ -42,7 +42,10 @@ log = logging.getLogger(__name__)
 
 
 class FastLane:
-    """One client connection. `deadline`: see Clock. `idle`: no request is under way."""
+    """One client connection. `deadline`: see Clock. `idle`: no request is under way.
+
+    `passed`: of a body that is passed on piece by piece, the bytes that have gone.
+    """
 
     __slots__ = (
         "_client",
@@ -56,6 +59,7 @@ class FastLane:
         "expired",
         "gateway",
         "idle",
+        "passed",
         "stream",
         "tunnel",
     )
@@ -79,6 +83,7 @@ class FastLane:
         self._known: FieldLines | None = None
         self._lookout: gevent.Greenlet[..., None] | None = None
         self.tunnel: Tunnel | None = None
+        self.passed = 0
 
     def _introduce(self, address: str, secure: bool) -> None:
         said = provenance(address, "https" if secure else "http")

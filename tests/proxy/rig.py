@@ -11,6 +11,7 @@ from typing import Any, Self
 from gevent import socket
 from gevent.pywsgi import WSGIServer
 
+from app.access_log import AccessLog
 from app.balance.health import Health
 from app.certificate import Certificate
 from app.clock import Clock
@@ -28,8 +29,8 @@ from tests.support.raw import Address
 class Rig:
     """`front` is "fast_lane" or "wsgi". `timeouts` and `limits` replace defaults; `config` has further fields.
 
-    `servers` are stable's, `canary` the canary's: URLs or whole ServerConfigs. `tls` and `proxy_protocol` are the
-    fast lane's.
+    `servers` are stable's, `canary` the canary's: URLs or whole ServerConfigs. `tls`, `proxy_protocol` and
+    `access_log` are the fast lane's.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Rig:
         limits: Mapping[str, int] | None = None,
         tls: Certificate | None = None,
         proxy_protocol: bool = False,
+        access_log: AccessLog | None = None,
         host: str = "127.0.0.1",
         **config: Any,
     ) -> None:
@@ -61,7 +63,7 @@ class Rig:
         listener = (host, 0)
         # Without error_log pywsgi is silent about clients; what our app raises it prints all the same.
         self._server: WSGIServer = (
-            Front(listener, app, tls=tls, proxy_protocol=proxy_protocol)
+            Front(listener, app, tls=tls, proxy_protocol=proxy_protocol, access_log=access_log)
             if front == "fast_lane"
             else WSGIServer(listener, app, log=None, error_log=None)
         )
