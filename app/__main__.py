@@ -12,12 +12,10 @@ import sys  # noqa: E402
 import gevent  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
+from app.listener import listen  # noqa: E402
 from app.log import configure  # noqa: E402
 from app.server import BACKLOG, Front, Service, allow_many_connections, wait_until_idle  # noqa: E402
 from app.settings import BadSetting, Settings  # noqa: E402
-
-# Seconds that requests under way have to end after SIGTERM.
-GRACE = 30.0
 
 log = logging.getLogger("app")
 
@@ -34,27 +32,29 @@ def main() -> int:
     stopped = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopped.set)
-    front = Front(
-        (settings.host, settings.port),
-        service.app,
-        tls=service.tls,
-        proxy_protocol=settings.proxy_protocol,
-        access_log=service.access_log,
-        backlog=BACKLOG,
-    )
     try:
         service.start()
-        front.start()
+        listener = listen(settings.host, settings.port, BACKLOG, shared=settings.reuse_port)
     except OSError as error:
         log.error("cannot serve: %s", error)
         service.stop()
         return 1
+    front = Front(
+        listener,
+        service.app,
+        tls=service.tls,
+        proxy_protocol=settings.proxy_protocol,
+        access_log=service.access_log,
+    )
+    front.start()
     scheme = "https" if service.tls else "http"
     log.info("serving on %s://%s:%d", scheme, settings.host, front.server_port)
     stopped.wait()
     log.info("stopping")
-    front.close()
-    wait_until_idle(service.gateway, GRACE)
+    if settings.reuse_port and service.admin:
+        service.admin.stop()  # its port is the next process's as well, which is not to be taken for draining
+    front.leave(shared=settings.reuse_port)
+    wait_until_idle(service.gateway, settings.grace)
     service.stop()
     return 0
 

@@ -29,6 +29,7 @@ from app.config.last_good import LastGood
 from app.config.model import Config, VersionConfig
 from app.config.refresh import Refresher
 from app.config.registration import Registration
+from app.listener import turn_away
 from app.proxy.fast_lane import FastLane
 from app.proxy.fleet import Fleet, Snapshot
 from app.proxy.gateway import Gateway
@@ -45,6 +46,12 @@ BACKLOG = 4096
 # Bytes the kernel takes of an answer before the client can have them. Left to itself it takes megabytes, and a
 # client that hardly reads would have us carry them all at once, and the kernel hold them.
 UNSENT = 128 * 1024
+
+# Seconds that a worker may take to start while its predecessor still serves.
+START = 10.0
+
+# Seconds that a handshake which has begun has to be finished when another process takes over the port.
+HANDSHAKE = 0.5
 
 # Seconds until we try again to accept when this process or the machine has no descriptor left for it.
 NO_DESCRIPTOR_PAUSE = 0.1
@@ -118,6 +125,16 @@ class Front(WSGIServer):
         if self.started:
             self.start_accepting()
 
+    def leave(self, *, shared: bool) -> None:
+        """Close, and lose nobody who is at the door. `shared`: another process listens on the same port."""
+        self._gateway.drain()
+        if shared:
+            turn_away(self.socket)
+            gevent.sleep(HANDSHAKE)
+        while accepted := self.do_read():
+            self.do_handle(*accepted)
+        self.close()
+
     def close(self) -> None:
         """Stop accepting; connections end with the answer under way."""
         super().close()
@@ -154,7 +171,8 @@ class Service:
         )
         self.tls = _certificate(settings)
         self.access_log = AccessLog(settings.access_log) if settings.access_log else None
-        self.admin = self._admin(worker) if settings.admin_port else None
+        self._files = ReportFiles(settings.state_dir, os.getppid(), os.getpid()) if worker else None
+        self.admin = self._admin() if settings.admin_port else None
 
     def start(self) -> None:
         """Load the first config, within a few seconds, and keep it fresh from then on.
@@ -190,10 +208,18 @@ class Service:
         if self.access_log is not None:
             self.access_log.stop()
 
-    def _admin(self, worker: bool) -> Admin:
+    def wait_for_successors(self) -> None:
+        """Other workers may have begun that shall serve in our place: wait until they do, at most START seconds."""
+        if self.admin is None or self._files is None:
+            return
+        with gevent.Timeout(START, False):  # type: ignore[arg-type]
+            while self._files.starting():
+                gevent.sleep(0.1)
+
+    def _admin(self) -> Admin:
+        settings = self.settings
         live = Live(self.gateway, self.fleet.loads, self.refresher.state)
-        files = ReportFiles(self.settings.state_dir, os.getppid(), os.getpid()) if worker else None
-        return Admin(self.settings.admin_host, self.settings.admin_port, live, files)
+        return Admin(settings.admin_host, settings.admin_port, live, self._files, shared=settings.reuse_port)
 
     def _apply(self, config: Config, _document: Document) -> None:
         self.gateway.snapshot = self.fleet.snapshot(config, self.gateway.snapshot)

@@ -29,6 +29,8 @@ class Settings:
     tls_key: Path | None = None
     proxy_protocol: bool = False
     access_log: str | None = None
+    reuse_port: bool = False
+    grace: float = 30.0
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -47,6 +49,12 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    if not text.isascii() or not text.isdigit() or int(text) > 86400:
+        raise BadSetting(f"a time is a whole number of seconds, at most 86400, not {text!r}")
+    return float(text)
+
+
 def _switch(text: str) -> bool:
     if text not in ("on", "off"):
         raise BadSetting(f"a switch is on or off, not {text!r}")
@@ -61,4 +69,6 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "tls_cert": Path,
     "tls_key": Path,
     "proxy_protocol": _switch,
+    "reuse_port": _switch,
+    "grace": _seconds,
 }

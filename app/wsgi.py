@@ -11,7 +11,9 @@ import signal
 import sys
 from types import FrameType
 
+import gevent
 from gevent import monkey
+from gevent.event import Event
 
 from app.log import configure
 from app.server import Service, allow_many_connections
@@ -36,15 +38,25 @@ atexit.register(service.stop)
 
 
 def _drain_on(number: int) -> None:
-    """Begin to drain as soon as the signal comes: gunicorn takes up to a second, and tells an application nothing."""
-    proceed = signal.getsignal(number)
+    """Begin to drain as soon as the signal comes: gunicorn takes up to a second, and tells an application nothing.
 
-    def drain(number: int, frame: FrameType | None) -> None:
+    When it renews its workers (HUP) it ends the old ones before the new ones serve: so these wait for those.
+    """
+    proceed = signal.getsignal(number)
+    told = Event()
+
+    def drain(frame: FrameType | None) -> None:
+        service.wait_for_successors()
         service.gateway.drain()
         if callable(proceed):
             proceed(number, frame)
 
-    signal.signal(number, drain)
+    def handle(_number: int, frame: FrameType | None) -> None:
+        if not told.is_set():  # gunicorn sends it every second
+            told.set()
+            gevent.spawn(drain, frame)
+
+    signal.signal(number, handle)
 
 
 _drain_on(signal.SIGTERM)

@@ -35,7 +35,7 @@ worker_connections = 10_000
 keepalive = 10 if _http2 else 75
 
 # Seconds that requests under way have when a worker is told to end.
-graceful_timeout = 30
+graceful_timeout = int(os.environ.get("GRACE") or 30)
 
 # gunicorn would open one in the home directory; signals do all that we need.
 control_socket_disable = True

@@ -23,6 +23,7 @@ FLOORS = {
     "app.config.news": 1,
     "app.access_log": 1,
     "app.clock": 1,
+    "app.listener": 1,
     "app.secure_stream": 1,
     "app.stream": 1,
     "app.pipe": 1,

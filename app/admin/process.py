@@ -24,6 +24,15 @@ def born(pid: int, proc: Path = PROC) -> str | None:
     return None if state in "ZX" else fields[18]
 
 
+def children(pid: int, proc: Path = PROC) -> set[int]:
+    """Its living children (Linux, proc(5)); none where that is not told."""
+    try:
+        told = (proc / str(pid) / "task" / str(pid) / "children").read_text().split()
+    except OSError:
+        return set()
+    return {child for child in map(int, told) if born(child, proc) is not None}
+
+
 def _exists(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from app.admin.process import born
+from app.admin.process import born, children
 from app.admin.report import Report, departed, merge
 
 # To be raised whenever Report changes: workers of two releases may serve side by side while one takes over.
@@ -38,9 +38,16 @@ class ReportFiles:
     """The folder of the service that `parent` (a pid) leads, seen by its worker `pid`."""
 
     def __init__(
-        self, state_dir: Path, parent: int, pid: int, born: Callable[[int], str | None] = born
+        self,
+        state_dir: Path,
+        parent: int,
+        pid: int,
+        born: Callable[[int], str | None] = born,
+        children: Callable[[int], set[int]] = children,
     ) -> None:
         self._born = born
+        self._children = children
+        self._parent = parent
         self._root = state_dir / "workers"
         self.folder = self._root / f"{parent}-{born(parent) or 0}"
         self.own = self.folder / f"{pid}-{born(pid) or 0}.json"
@@ -68,6 +75,11 @@ class ReportFiles:
                 if path != self.own and path.name not in dead.names and (report := self._read(path))
             ]
         return reports + ([dead.report] if dead.report else [])
+
+    def starting(self) -> set[int]:
+        """The workers, by pid, that have begun and have not reported yet: they do not serve yet."""
+        reported = {path.stem for path in self._reports()}
+        return {pid for pid in self._children(self._parent) if f"{pid}-{self._born(pid)}" not in reported}
 
     def _bury(self) -> None:
         """Add the files of the dead to `departed` and only then remove them; its `names` tell if we die between."""

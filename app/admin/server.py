@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from gevent import socket
 from gevent.pool import Pool
@@ -12,6 +13,7 @@ from app.admin.app import AdminApp
 from app.admin.figures import Alone, Figures, Shared
 from app.admin.live import Live
 from app.admin.report_files import ReportFiles
+from app.listener import listen, turn_away
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +37,14 @@ class Admin:
     """The admin endpoints at `host` and `port`; port 0 takes a free one.
 
     `files`: this process is one of several workers. Figures are then the service's, and all workers listen on
-    the same port; the kernel gives each connection to one of them.
+    the same port; the kernel gives each connection to one of them. `shared`: another process may listen there.
     """
 
-    def __init__(self, host: str, port: int, live: Live, files: ReportFiles | None = None) -> None:
+    def __init__(
+        self, host: str, port: int, live: Live, files: ReportFiles | None = None, *, shared: bool = False
+    ) -> None:
         self._address = (host, port)
-        self._shared = files is not None
+        self._shared = shared or files is not None
         self._figures: Figures = Shared(live.report, files) if files else Alone(live.report)
         self._app = AdminApp(live, self._figures)
         self._server: WSGIServer | None = None
@@ -62,21 +66,20 @@ class Admin:
         self._server.start()
 
     def stop(self) -> None:
-        """Stop listening, give answers under way a second, leave the last figures."""
-        if self._server is not None:
-            self._server.stop(timeout=1)
+        """Stop listening, give answers under way a second, leave the last figures. Fine to call again."""
+        server: Any = self._server
+        self._server = None
+        if server is not None:
+            if self._shared:
+                turn_away(server.socket)
+            while accepted := server.do_read():
+                server.do_handle(*accepted)
+            server.stop(timeout=1)
             self._figures.stop()
 
     def _listen(self) -> socket.socket:
         host, port = self._address
-        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if self._shared:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            listener.bind(self._address)
-            listener.listen(BACKLOG)
+            return listen(host, port, BACKLOG, shared=self._shared)
         except OSError as fault:
-            listener.close()
             raise OSError(fault.errno, f"admin endpoints on {host}:{port}: {fault.strerror}") from fault
-        return listener

@@ -35,8 +35,8 @@ LINGER = (2.0, 16 * 1024 * 1024)
 # What a client has when its time is up, to take the refusal.
 LAST_WORD = 2.0
 
-# What a client that has just come has for its first request when the process is going.
-FIRST_WORD = 1.0
+# Seconds that an idle client has, when the process is going, to send the request that may be on its way.
+LAST_CALL = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -249,7 +249,7 @@ class FastLane:
     def _stirred(self) -> None:
         """The client has sent something, or left, while its request is under way. Called in the hub."""
         exchange = self._client.exchange
-        if exchange is None:
+        if exchange is None or self.expired:  # after that it was us who ended its side
             return
         try:
             if self.stream.ended() and self._lookout is None:
@@ -290,13 +290,6 @@ class FastLane:
             self.stream.stop_reading()
 
     def retire(self) -> None:
-        """The process is going: leave now if idle, else after the request under way.
-
-        A first request may be on its way, and unlike with later ones its client knows of no idle time (RFC 9112, 9.5).
-        """
-        if self.idle and self._config is None:
-            self.deadline = min(self.deadline, self.gateway.clock.now + FIRST_WORD)
-        elif self.idle:
-            self.stream.stop_reading()
-        elif self.tunnel is not None:
-            self.tunnel.cut()
+        """See Lane. A next request may be on its way to an idle connection: it is awaited for a moment."""
+        if self.idle:
+            self.deadline = min(self.deadline, self.gateway.clock.now + LAST_CALL)

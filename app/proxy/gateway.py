@@ -11,7 +11,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+import gevent
 
 from app.clock import Clock
 from app.errors import UpstreamError
@@ -26,6 +28,12 @@ from app.proxy.tries import Tries
 from app.wire.forward import request_head
 from app.wire.forwarded import Origin, Trust, trace
 from app.wire.head import Request, Response
+
+if TYPE_CHECKING:
+    from app.proxy.tunnel import Tunnel
+
+# Seconds between two looks at whether only tunnels are left.
+LAST_LOOK = 0.1
 
 
 @dataclass(slots=True, eq=False)
@@ -50,10 +58,13 @@ class Client:
 
 
 class Lane(Protocol):
-    """An open client connection."""
+    """An open client connection. `tunnel`: it has left HTTP."""
+
+    @property
+    def tunnel(self) -> Tunnel | None: ...
 
     def retire(self) -> None:
-        """The process is going: end the connection as soon as no request is under way."""
+        """The process is going: end the connection soon, if no request is under way."""
 
 
 class Gateway:
@@ -63,7 +74,7 @@ class Gateway:
     """
 
     __slots__ = (
-        *("_id_prefix", "_ids", "admission", "clock", "draining", "lanes"),
+        *("_ending", "_id_prefix", "_ids", "admission", "clock", "draining", "lanes"),
         *("snapshot", "stats", "tries"),
     )
 
@@ -78,6 +89,7 @@ class Gateway:
         self.tries = Tries(clock, stats, self.admission, rng)
         self.lanes: set[Lane] = set()
         self.draining = False
+        self._ending: gevent.Greenlet[[], None] | None = None
         self._id_prefix = os.urandom(6).hex().encode()
         self._ids = count()
 
@@ -125,10 +137,26 @@ class Gateway:
         return balancer.out
 
     def drain(self) -> None:
-        """From now on answers end their connections, and idle connections end at once."""
+        """From now on answers end their connections; idle connections end soon, tunnels when nothing else is left."""
+        if self.draining:
+            return
         self.draining = True
         for lane in list(self.lanes):
             lane.retire()
+        self._ending = gevent.spawn(self._end_tunnels)
+
+    def _end_tunnels(self) -> None:
+        """They would never end by themselves: so they are told last."""
+        while self.lanes:
+            tunnels = [lane.tunnel for lane in self.lanes if lane.tunnel is not None]
+            if len(tunnels) == len(self.lanes) and self._under_way() <= len(tunnels):
+                for tunnel in tunnels:
+                    tunnel.cut()
+            gevent.sleep(LAST_LOOK)
+
+    def _under_way(self) -> int:
+        loads = {server.load for server in self.snapshot.balancer.servers}
+        return sum(load.in_flight for load in loads)
 
     def identify(self, request: Request) -> bytes:
         """Give a request that has no id a new one, and return it; else b""."""

@@ -134,8 +134,7 @@ class SwitchedLane:
     tunnel: Tunnel
 
     def retire(self) -> None:
-        """See Lane."""
-        self.tunnel.cut()
+        """See Lane: the gateway ends tunnels when nothing else is left."""
 
 
 def _refuse_upgrade(request: Request) -> None:

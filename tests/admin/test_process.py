@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from gevent import subprocess
 
-from app.admin.process import born
+from app.admin.process import born, children
 from tests.support.processes import PYTHON, wait_until
 
 
@@ -41,3 +41,14 @@ def test_without_proc_all_who_live_are_equally_old(tmp_path: Path) -> None:
     with subprocess.Popen([PYTHON, "-c", ""]) as process:
         process.wait()
     assert born(process.pid, tmp_path) is None
+
+
+def test_the_children_of_a_process_are_those_that_live() -> None:
+    with subprocess.Popen([PYTHON, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert process.pid in children(os.getpid())
+        process.communicate(b"\n")
+    wait_until(lambda: process.pid not in children(os.getpid()))
+
+
+def test_without_proc_nobody_has_children(tmp_path: Path) -> None:
+    assert children(os.getpid(), tmp_path) == set()

@@ -121,3 +121,16 @@ def test_a_folder_that_somebody_removed_comes_back_with_the_next_report(processe
     one.folder.rmdir()
     two.write(report(3))
     assert answered(one.others()) == [3]
+
+
+def test_who_has_not_reported_yet_is_starting(processes: Processes) -> None:
+    one, two = processes.worker(11), processes.worker(12)
+    assert one.starting() == {11, 12}
+    one.write(report(1))
+    assert one.starting() == two.starting() == {12}
+    two.write(report(1))
+    assert one.starting() == set()
+    processes.births[13] = "13"
+    assert one.starting() == {13}
+    processes.kill(13)
+    assert one.starting() == set()

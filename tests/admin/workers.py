@@ -21,7 +21,9 @@ class Processes:
     def worker(self, pid: int, parent: int = PARENT) -> ReportFiles:
         """A worker that is born now, with its folder open."""
         self.births[pid] = str(len(self.births) + 100 * pid)
-        files = ReportFiles(self.folder, parent, pid, self.births.get)
+        files = ReportFiles(
+            self.folder, parent, pid, self.births.get, lambda _parent: self.births.keys() - {PARENT}
+        )
         files.open()
         return files
 

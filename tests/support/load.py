@@ -40,14 +40,21 @@ class Result:
 class Load:
     """`clients` keep-alive connections, each asking for `path`, waiting `pause` seconds, and asking again.
 
+    `close`: each request on a new connection instead.
     As a context manager: running inside, with a first answer behind it; `result` is final after.
     """
 
     def __init__(
-        self, address: tuple[str, int], *, clients: int = 64, path: str = "/", pause: float = 0.0
+        self,
+        address: tuple[str, int],
+        *,
+        clients: int = 64,
+        path: str = "/",
+        pause: float = 0.0,
+        close: bool = False,
     ) -> None:
         host, port = address
-        arguments = (host, str(port), path, str(clients), str(pause))
+        arguments = (host, str(port), path, str(clients), str(pause), *(["close"] if close else []))
         self._command = python("tests.support.visitors", *arguments)
         self._popen: subprocess.Popen[bytes] | None = None
         self._result: Result | None = None

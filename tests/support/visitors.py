@@ -1,6 +1,8 @@
 """The process behind `load`: many visitors, each asking for the same thing over and over, none forgetting.
 
-    python -m tests.support.visitors HOST PORT PATH CLIENTS PAUSE
+    python -m tests.support.visitors HOST PORT PATH CLIENTS PAUSE [close]
+
+With `close` each request has a connection of its own.
 
 Each line on its input is answered by the tally so far, as a line of JSON; at the end of its input every
 visitor finishes its request, and the last tally is printed.
@@ -126,10 +128,12 @@ def is_whole(data: bytes) -> bool:
     return len(body) == length
 
 
-def main(host: str, port: str, path: str, clients: str, pause: str) -> None:
+def main(arguments: list[str]) -> None:
     """Runs the visitors until the input ends."""
+    host, port, path, clients, pause, *close = arguments
     tally = Tally()
-    request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: visitors\r\n\r\n".encode()
+    last = "Connection: close\r\n" if close else ""
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nUser-Agent: visitors\r\n{last}\r\n".encode()
     visitors = [Visitor((host, int(port)), request, tally) for _ in range(int(clients))]
     running = [gevent.spawn(visitor.run, float(pause)) for visitor in visitors]
     for _line in FileObject(sys.stdin.fileno(), "rb"):
@@ -141,4 +145,4 @@ def main(host: str, port: str, path: str, clients: str, pause: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])
