@@ -127,7 +127,6 @@ class Front(WSGIServer):
 
     def leave(self, *, shared: bool) -> None:
         """Close, and lose nobody who is at the door. `shared`: another process listens on the same port."""
-        self._gateway.drain()
         if shared:
             turn_away(self.socket)
             gevent.sleep(HANDSHAKE)

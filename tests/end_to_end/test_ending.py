@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import re
-import signal
-from pathlib import Path
 
 import gevent
 import pytest
-from gevent.event import Event
 
 from tests.support.load import Load
 from tests.support.processes import wait_until
@@ -40,30 +37,3 @@ def test_sigterm_under_load_ends_cleanly(front, tmp_path):
 def busy(stack):
     versions = stack.status()["versions"].values()
     return sum(server["in_flight"] for version in versions for server in version["servers"])
-
-
-@pytest.mark.parametrize("front", ["worker", "stock"])
-def test_a_reload_of_gunicorn_loses_no_request(front, tmp_path):
-    """Whoever comes on a new connection is served, by an old worker or by a new one."""
-    enough = Event()
-
-    def visit(stack):
-        while not enough.is_set():
-            assert stack.get().status_code == 200
-
-    with Stack(tmp_path, front=front, config={"ratio": 0.5}) as stack:
-        visitors = [gevent.spawn(visit, stack) for _ in range(8)]
-        before = workers(stack)
-        stack.web.send(signal.SIGHUP)
-        wait_until(lambda: replaced(before, stack), deadline=30, what="new workers")
-        enough.set()
-        gevent.joinall(visitors, raise_error=True)
-
-
-def workers(stack):
-    """The processes of gunicorn's workers."""
-    return set(Path(f"/proc/{stack.web.pid}/task/{stack.web.pid}/children").read_text().split())
-
-
-def replaced(before, stack):
-    return len(workers(stack)) == len(before) and not workers(stack) & before
