@@ -4,9 +4,9 @@
 
 Each change gives all requests to the other version, by the way that each proxy has for changes while it
 serves. Its time runs from just before it is sent to the first answer by that version, to a client that stays
-on its connection for as long as it is open; of many Serins, to that of the last. One asker walks from
-instance to instance, and asks each until it answers by the new version: all are asked at the cost of few
-requests, and the time of the last is never too short, though too long by the walk past those already there.
+on its connection for as long as it is open. Of many Serins it runs to the moment at which the last put the
+new config in force, as their logs have it; then each is seen to answer by it. Asking a hundred in turn would
+take longer than what is measured.
 
 All this under a gentle load, on the first instance, of which every lost request counts (bench.clients says
 what is lost). A proxy has one core to itself, everything else shares another; many Serins need both, and
@@ -64,8 +64,8 @@ changes."""
 CLIENTS, PAUSE = 16, 0.01
 # Seconds from one change's effect to the next change.
 REST = 0.05
-# Seconds that many instances have to themselves before they are asked again. A single one is asked at once.
-RESPITE = 0.001
+# Seconds that many instances have to themselves before their logs are looked at.
+SETTLED = 0.5
 
 
 @dataclass(slots=True)
@@ -89,29 +89,48 @@ def turn(changer: Changer, site: Site, both: tuple[int, int], changes: int, outc
         askers = [stack.enter_context(closing(Client(address))) for address in addresses]
         assert {asker.ask() for asker in askers} == {"stable"}, "not all begin with stable"
         for version in islice(cycle(("canary", "stable")), changes):
-            outcome.seconds.append(effect(partial(changer.send, site, version), askers, version))
+            send = partial(changer.send, site, version)
+            if changer.noted is None:
+                outcome.seconds.append(effect(send, askers[0], version))
+            else:
+                outcome.seconds.append(effect_on_many(send, partial(changer.noted, site), askers, version))
             gevent.sleep(REST)
     outcome.requests += load.last["requests"]
     outcome.lost += load.last["lost"]
 
 
-def effect(send: Callable[[], None], askers: list[Client], version: str, deadline: float = 10.0) -> float:
-    """Seconds from sending the change to an answer by `version` from the last of them.
+def effect(send: Callable[[], None], asker: Client, version: str, deadline: float = 10.0) -> float:
+    """Seconds from sending the change to an answer by `version`.
 
     Raises AssertionError when that takes longer than `deadline` seconds, and what `send` raises.
     """
     begun = time.monotonic()
     sending = gevent.spawn(send)
     gevent.sleep(0)  # sent, before anybody asks
-    for asker in askers:
-        while asker.ask() != version:
-            assert time.monotonic() < begun + deadline, f"{version} does not answer"
-            if sending.ready():
-                sending.get()
-            gevent.sleep(RESPITE if len(askers) > 1 else 0)
+    while asker.ask() != version:
+        assert time.monotonic() < begun + deadline, f"{version} does not answer"
+        if sending.ready():
+            sending.get()
+        gevent.sleep(0)
     seconds = time.monotonic() - begun
     sending.get()
     return seconds
+
+
+def effect_on_many(
+    send: Callable[[], None], noted: Callable[[], list[float]], askers: list[Client], version: str
+) -> float:
+    """Seconds from sending the change to the last of the moments that are `noted`, in Unix time.
+
+    Raises AssertionError when one of them does not answer by `version` then, and what `send` raises.
+    """
+    begun = time.time()
+    send()
+    gevent.sleep(SETTLED)
+    moments = noted()
+    assert len(moments) == len(askers)
+    assert {asker.ask() for asker in askers} == {version}, f"not all answer by {version}"
+    return max(moments) - begun
 
 
 def attempt(changer: Changer, both: tuple[int, int], changes: int, outcome: Outcome) -> None:

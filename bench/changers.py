@@ -18,7 +18,7 @@ from functools import partial
 from gevent import socket
 
 from bench.peers import PEERS, SERIN, Peer, Site
-from bench.serins import serins
+from bench.serins import in_force_since, serins
 from tests.support.processes import answers
 from tests.support.raw import Address, exchange
 
@@ -37,6 +37,7 @@ class Changer:
     """`start(site, cores)` is up inside, all requests go to `stable`; it gives the address of each instance.
 
     `send(site, version)` sends the change. Raises OSError or AssertionError when it is refused.
+    `noted(site)`: when each instance put its present config in force, in Unix time, if they are many.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Changer:
     start: Callable[[Site, Cores], AbstractContextManager[list[Address]]]
     send: Callable[[Site, str], None]
     instances: int = 1
+    noted: Callable[[Site], list[float]] | None = None
 
 
 def changers(instances: list[int]) -> list[Changer]:
@@ -58,7 +60,8 @@ def serin(count: int) -> Changer:
     def start(site: Site, cores: Cores) -> AbstractContextManager[list[Address]]:
         return serins(count, site, cores[:1] if count == 1 else cores)
 
-    return Changer("Serin", SERIN, "PATCH to its config server", start, patch_serin, count)
+    noted = in_force_since if count > 1 else None
+    return Changer("Serin", SERIN, "PATCH to its config server", start, patch_serin, count, noted)
 
 
 @contextmanager

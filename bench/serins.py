@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 
 from bench.peers import Site
 from tests.support.kv_process import KvProcess
@@ -16,6 +17,7 @@ CONFIG = "change_serin.json"
 # They start so many at a time: each needs the better part of a second of CPU time.
 ABREAST = 4
 SERVING = re.compile(r"serving on http://\S+:(\d+)")
+IN_FORCE = re.compile(r"^(\S+ \S+) INFO app\.config\.current: config \S+ in force", re.MULTILINE)
 
 
 class Serin(Process):
@@ -55,6 +57,12 @@ def serins(count: int, site: Site, cores: tuple[int, ...]) -> Iterator[list[Addr
         for first in range(0, count, ABREAST):
             begin(instances[first : first + ABREAST])
         yield [instance.address for instance in instances]
+
+
+def in_force_since(site: Site) -> list[float]:
+    """When each instance put its present config in force, in Unix time: by its log, to the millisecond."""
+    logs = [log.read_text() for log in site.folder.glob("serin-*.log")]
+    return [datetime.fromisoformat(IN_FORCE.findall(log)[-1].replace(",", ".")).timestamp() for log in logs]
 
 
 def begin(instances: list[Serin]) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from gevent import socket
 from gevent.event import Event
 from gevent.server import StreamServer
 
-from bench.change import COLUMNS, Outcome, attempt, chosen, effect, quantile, row, share
+from bench.change import COLUMNS, Outcome, attempt, chosen, effect, effect_on_many, quantile, row, share
 from bench.changers import OTHERS, PORTS, ROUTES, WEIGHTS, serin, serving
 from bench.clients import Client, Clients
 from bench.instance import confined_to, cores
 from bench.peers import Site
-from bench.serins import CONFIG
+from bench.serins import CONFIG, in_force_since
 from tests.support.processes import wait_until
 from tests.support.raw import Address, RecordingServer
 
@@ -92,22 +94,34 @@ def test_the_load_is_a_process_that_reports():
     assert len(server.connections) == 3
 
 
-def test_a_change_is_in_effect_once_the_last_answers_by_it():
-    with (
-        Versioned() as first,
-        Versioned() as last,
-        closing(Client(first.address)) as one,
-        closing(Client(last.address)) as other,
-    ):
+def test_a_change_is_in_effect_once_it_is_answered_by():
+    with Versioned() as server, closing(Client(server.address)) as client:
 
         def send() -> None:
-            first.version = "canary"
-            wait_until(lambda: last.requests, what="a first request to the last")
-            last.version = "canary"
+            wait_until(lambda: server.requests, what="a first request")
+            server.version = "canary"
 
-        assert effect(send, [one, other], "canary") > 0
-    assert len(first.requests) == 1
-    assert len(last.requests) > 1
+        assert effect(send, client, "canary") > 0
+    assert len(server.requests) > 1
+
+
+def test_a_change_of_many_is_in_effect_when_the_last_has_noted_it():
+    with Versioned() as server, closing(Client(server.address)) as client:
+        moment = time.time() + 7
+        assert 6 < effect_on_many(lambda: None, lambda: [moment - 5, moment], [client] * 2, "stable") <= 7
+        with pytest.raises(AssertionError, match="not all answer by canary"):
+            effect_on_many(lambda: None, lambda: [moment], [client], "canary")
+
+
+def test_a_log_tells_when_a_config_came_in_force(tmp_path: Path):
+    line = "2026-11-25 18:10:08,%d INFO app.config.current: config %d-abc in force, from config_server\n"
+    for number in range(2):
+        (tmp_path / f"serin-{number}.log").write_text(
+            line % (100, 1) + line % (500 + number, 2) + "another\n"
+        )
+    first, second = sorted(in_force_since(Site({}, tmp_path)))
+    assert second - first == pytest.approx(0.001, abs=1e-5)
+    assert first % 1 == pytest.approx(0.5, abs=1e-5)
 
 
 def test_a_change_that_is_refused_is_told_at_once():
@@ -119,7 +133,7 @@ def test_a_change_that_is_refused_is_told_at_once():
         closing(Client(server.address)) as client,
         pytest.raises(AssertionError, match="refused"),
     ):
-        effect(send, [client], "canary")
+        effect(send, client, "canary")
 
 
 def test_a_change_without_effect_is_told():
@@ -128,7 +142,7 @@ def test_a_change_without_effect_is_told():
         closing(Client(server.address)) as client,
         pytest.raises(AssertionError, match="canary does not answer"),
     ):
-        effect(lambda: None, [client], "canary", deadline=0.05)
+        effect(lambda: None, client, "canary", deadline=0.05)
 
 
 def test_changes_are_dealt_out_over_the_rounds():
