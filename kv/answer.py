@@ -11,7 +11,7 @@ from werkzeug.http import http_date
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import FileWrapper
 
-from kv.model import Commit, Item, Result, Version, etag_of
+from kv.model import NO_ETAG, Commit, Item, Result, Version, etag_of
 from kv.stream import Stream
 
 _JSON = "application/json"
@@ -51,6 +51,11 @@ def committed(commit: Commit) -> Response:
     response = _json({"revision": commit.revision, "results": results})
     response.headers["X-Revision"] = str(commit.revision)
     return response
+
+
+def etag_in(response: Response) -> str:
+    """The ETag that a response carries, without its quotes."""
+    return response.get_etag()[0] or NO_ETAG
 
 
 def health(status: str, code: int = 200) -> Response:

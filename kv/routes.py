@@ -1,0 +1,85 @@
+"""Which path and method lead where: the whole interface as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import MethodNotAllowed as UnknownMethod
+from werkzeug.routing import BaseConverter, Map, Rule
+from werkzeug.wrappers import Response
+
+from kv.asked import Asked
+from kv.endpoints.documents import Documents
+from kv.endpoints.operations import Operations
+from kv.endpoints.schemas import SchemaFiles
+from kv.errors import MethodNotAllowed, NotFound
+
+
+class Endpoint(NamedTuple):
+    """A method of one of the `endpoints`; it gets the request, and the key, prefix or scope in the path."""
+
+    part: type
+    call: Callable[[Any, Asked, str], Response]
+
+
+class _Rest(BaseConverter):
+    """Whatever is left of the path, empty included; `model` decides whether it is a key or a prefix."""
+
+    regex = "(?:.*/)?"
+    part_isolating = False
+
+
+class _Key(BaseConverter):
+    regex = ".*[^/]"
+    part_isolating = False
+
+
+class _Scope(BaseConverter):
+    regex = ".*"
+    part_isolating = False
+
+
+def _rule(path: str, part: type, call: Callable[[Any, Asked, str], Response], *methods: str) -> Rule:
+    return Rule(path, endpoint=Endpoint(part, call), methods=methods)
+
+
+ROUTES = (
+    _rule("/v1/kv/<key:key>", Documents, Documents.read, "GET"),
+    _rule("/v1/kv/<key:key>", Documents, Documents.put, "PUT", "POST"),
+    _rule("/v1/kv/<key:key>", Documents, Documents.patch, "PATCH"),
+    _rule("/v1/kv/<key:key>", Documents, Documents.delete, "DELETE"),
+    _rule("/v1/kv/<prefix:key>", Documents, Documents.scan, "GET"),
+    _rule("/v1/txn", Documents, Documents.transact, "POST"),
+    _rule("/v1/schema/<scope:key>", SchemaFiles, SchemaFiles.read, "GET"),
+    _rule("/v1/schema/<scope:key>", SchemaFiles, SchemaFiles.put, "PUT", "POST"),
+    _rule("/v1/schema/<scope:key>", SchemaFiles, SchemaFiles.delete, "DELETE"),
+    _rule("/v1/schemas", SchemaFiles, SchemaFiles.list_all, "GET"),
+    _rule("/-/healthz", Operations, Operations.alive, "GET"),
+    _rule("/-/readyz", Operations, Operations.ready, "GET"),
+    _rule("/-/backup", Operations, Operations.backup, "GET"),
+)
+_MAP = Map(
+    ROUTES,
+    converters={"key": _Key, "prefix": _Rest, "scope": _Scope},
+    strict_slashes=False,
+    merge_slashes=False,
+    redirect_defaults=False,
+)
+
+
+def find(request: Asked) -> tuple[Endpoint, str]:
+    """The endpoint, and what it is about: a key, a prefix or a scope, not checked yet.
+
+    Raises NotFound and MethodNotAllowed.
+    """
+    adapter = _MAP.bind("localhost", path_info=request.path, default_method=request.method)
+    try:
+        endpoint, arguments = adapter.match()
+    except UnknownMethod as error:
+        methods = ", ".join(sorted(error.valid_methods or ()))
+        raise MethodNotAllowed(f"the methods here are {methods}", headers={"Allow": methods}) from None
+    except HTTPException:
+        raise NotFound("there is nothing at this path; documents are under /v1/kv/") from None
+    return endpoint, arguments.get("key", "")
