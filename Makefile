@@ -29,7 +29,7 @@ run: $(VENV)/.run ## the proxy and the config server, until Ctrl-C
 	@$(HONCHO) Procfile || (( $$? == 130 ))
 
 test: $(VENV)/.dev ## all tests; PYTEST="-k sticky" picks some
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m tests.shards $(PYTEST)
 
 check: $(VENV)/.dev ## lint, format, types, and whether generated files are fresh
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import sys
 import time
@@ -24,6 +25,11 @@ PYTHON = sys.executable
 
 Value = TypeVar("Value")
 
+# Where free ports are looked for, as many for each process that runs tests at the same time.
+FIRST_PORT, PORTS = 8000, 4900
+# By chance of its own: pytest-randomly has every test draw the same numbers.
+CHANCE = random.SystemRandom()
+
 
 def wait_until(
     predicate: Callable[[], Value], deadline: float = 10.0, *, what: str = "", pause: float = 0.005
@@ -40,11 +46,16 @@ def wait_until(
 
 
 def free_port() -> int:
-    """A TCP port of the loopback that nobody listened on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of the loopback that nobody listened on just now.
+
+    Not one that the kernel might give a client meanwhile (it has those from 32768 on), nor one of the tests beside us.
+    """
+    first = FIRST_PORT + PORTS * int(os.environ.get("TEST_SHARE", "1"))
+    while True:
+        port = CHANCE.randrange(first, first + PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Process:
