@@ -15,7 +15,7 @@ from gevent import socket
 from kv.errors import Unavailable
 from kv.incoming import Bounds
 from kv.journal import Journal
-from kv.model import Delete, Meta, Put
+from kv.model import Delete, Meta, Put, Reset
 from kv.stream import Pace
 from kv.watch import Hub
 from tests.support.events import EventSource
@@ -333,6 +333,14 @@ def test_more_than_is_remembered_at_once_is_a_reset(forgetful):
         assert [event.kind for event in stream.take(6)] == ["reset", "put", "put", "put", "put", "sync"]
         store.commit((), [Put("a/1", b"2"), Delete("a/0")], Meta())
         assert short(stream.take(2)) == [("put", "a/1", 2), ("delete", "a/0", None)]
+
+
+def test_a_gap_in_the_feed_is_a_reset(store, watch):
+    put(store, "a/b", b"1")
+    stream = watch("/v1/kv/a/")
+    stream.take(3)
+    store.engine._feed.put(Reset(1))
+    assert short(stream.take(3)) == [("reset", None, None), ("put", "a/b", 1), ("sync", None, None)]
 
 
 def test_a_large_state_comes_whole_and_leaves_others_their_turn(store, watch):
