@@ -9,9 +9,9 @@ from tests.support.kv_helpers import ENGINES, client, opened, serving_store
 
 @pytest.fixture(scope="session")
 def shared_etcd():
-    """The URL of an etcd of one member; every test has a prefix of its own there."""
+    """An etcd of one member; every test has a prefix of its own there."""
     with etcd() as (member,):
-        yield member.url
+        yield member
 
 
 @pytest.fixture(params=[pytest.param(name, marks=NEEDS_ETCD if name == "etcd" else ()) for name in ENGINES])
@@ -22,7 +22,7 @@ def engine_name(request):
 @pytest.fixture
 def make_engine(request, engine_name, tmp_path):
     """A function from limits to a new engine of each kind; where it lasts, always over the same data."""
-    url = request.getfixturevalue("shared_etcd") if engine_name == "etcd" else ""
+    url = request.getfixturevalue("shared_etcd").url if engine_name == "etcd" else ""
     return lambda limits=None: ENGINES[engine_name](url, tmp_path, limits)
 
 

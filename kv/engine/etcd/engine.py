@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import gevent
 from gevent import Greenlet
 from gevent.event import Event as Flag
 from gevent.queue import Queue
@@ -20,10 +19,11 @@ from requests import Session
 from kv.engine.base import Limits
 from kv.engine.etcd import versions
 from kv.engine.etcd.follower import Follower
-from kv.engine.etcd.gateway import PATIENCE, Gateway
+from kv.engine.etcd.gateway import Gateway
 from kv.engine.etcd.layout import Layout
+from kv.engine.etcd.pace import Pace
 from kv.engine.etcd.past import Past
-from kv.engine.etcd.proof import LAG, Behind, Prover
+from kv.engine.etcd.proof import Behind, Prover
 from kv.engine.etcd.replica import Replica
 from kv.engine.etcd.target import Target
 from kv.engine.etcd.transfer import Transfer
@@ -36,9 +36,11 @@ from kv.model import SCHEMAS, Commit, Condition, Event, Item, Meta, Operation, V
 
 log = logging.getLogger(__name__)
 
-PERIOD = 5.0
-"""Seconds between two comparisons of all that is in memory with etcd."""
 _TRIES = 32
+_ALARMS = {
+    "NOSPACE": "etcd has used up its quota and takes no writes",
+    "CORRUPT": "members of etcd hold different data",
+}
 
 
 class EtcdEngine:
@@ -49,24 +51,26 @@ class EtcdEngine:
         target: Target,
         limits: Limits | None = None,
         *,
-        period: float = PERIOD,
+        pace: Pace | None = None,
         new_session: Callable[[], Session] = Session,
     ) -> None:
         self._limits = limits or Limits()
-        layout, self._gateway = Layout(target.prefix), Gateway(target, new_session=new_session)
+        self._pace = pace = pace or Pace()
+        layout, self._gateway = Layout(target.prefix), Gateway(target, pace, new_session=new_session)
         self._replica = Replica(layout)
         self._feed: Queue[Event | KvError | None] = Queue()
-        self._follower = Follower(self._gateway, layout, self._replica, self._feed.put)
-        self._prover = Prover(self._gateway, layout, self._replica, self._follower.renew)
+        self._follower = Follower(self._gateway, layout, self._replica, pace, self._feed.put)
+        self._gateway.on_leaving = self._follower.move
+        self._prover = Prover(self._gateway, layout, self._replica, pace, self._follower.renew)
         self._writer = Writer(self._gateway, layout, self._replica, self._limits)
         self._transfer = Transfer(self._gateway, layout, self._limits)
         self._past = Past(self._gateway, layout, self._limits)
         self._turns = Turns()
-        self._period = period
         self._auditor: Greenlet[[], None] | None = None
         self._accepting = False
+        self._alarms: list[str] = []
         self._writing = 0
-        self._idle = Flag()
+        self._idle, self._closing = Flag(), Flag()
 
     def open(self) -> int:
         """With etcd away it is open all the same, and Unavailable until it has come."""
@@ -105,7 +109,10 @@ class EtcdEngine:
     def commit(self, conditions: Sequence[Condition], operations: Sequence[Operation], meta: Meta) -> Commit:
         if not self._accepting:
             raise Unavailable("the store is closed")
-        with self._underway(), self._turns.take([operation.key for operation in operations], PATIENCE):
+        if not self._replica.revision:
+            raise Unavailable("etcd has not been reached yet")
+        keys = [operation.key for operation in operations]
+        with self._underway(), self._turns.take(keys, self._pace.patience):
             return self._commit(conditions, operations, meta)
 
     def _commit(self, conditions: Sequence[Condition], operations: Sequence[Operation], meta: Meta) -> Commit:
@@ -143,7 +150,7 @@ class EtcdEngine:
     def _shown(self, written: Commit) -> Commit:
         """Return when those who watch this server can see it. Raises Unknown."""
         try:
-            if not self._replica.reach(written.revision, LAG):
+            if not self._replica.reach(written.revision, self._pace.lag):
                 self._follower.renew()
         except Unavailable as error:
             raise Unknown("etcd was lost after this write; it has happened, or will have") from error
@@ -173,8 +180,12 @@ class EtcdEngine:
             "endpoint": self._gateway.endpoint,
             "connected": self._follower.connected,
             "version": self._follower.version,
-            "warnings": versions.warnings(self._follower.version) if self._follower.version else [],
+            "warnings": self._warnings(),
         }
+
+    def _warnings(self) -> list[str]:
+        known = versions.warnings(self._follower.version) if self._follower.version else []
+        return [*known, *(_ALARMS.get(alarm, f"etcd has the alarm {alarm}") for alarm in self._alarms)]
 
     def backup(self) -> Iterator[Item]:
         at = self._prover.moment()
@@ -189,24 +200,25 @@ class EtcdEngine:
         if self._auditor is not None:
             self._accepting = False
             if self._writing:
-                self._idle.wait(2 * PATIENCE)
-            self._auditor.kill()
-            self._auditor = None
+                self._idle.wait(2 * self._pace.patience)
             self._gateway.closing = True
+            self._closing.set()
+            self._auditor.join()
+            self._auditor = None
             self._prover.stop()
             self._follower.stop()
             self._gateway.close()
             self._feed.put(None)
 
     def _audit(self) -> None:
-        while True:
-            gevent.sleep(self._period)
+        while not self._closing.wait(self._pace.audit):
             try:
                 self._prover.audit()
+                self._alarms = self._gateway.alarms()
             except Behind as error:
                 log.warning("%s; everything is read anew", error)
                 self._follower.discard()
             except Unavailable:
-                self._follower.check()
+                self._follower.move()
             except Exception:
                 log.exception("what is in memory could not be compared with etcd")

@@ -15,9 +15,10 @@ from gevent import Greenlet
 from gevent.event import Event as Flag
 
 from kv.engine.etcd import versions
-from kv.engine.etcd.gateway import PATIENCE, RANGE, WATCH, Compacted, Gateway
+from kv.engine.etcd.gateway import RANGE, WATCH, Compacted, Gateway
 from kv.engine.etcd.layout import Layout
 from kv.engine.etcd.messages import Change, Message, Pair, Span, changes, look, number, pairs, revision, watch
+from kv.engine.etcd.pace import Pace
 from kv.engine.etcd.replica import Missed, Replica
 from kv.errors import CannotStart, KvError, Unavailable
 from kv.model import Event, Reset
@@ -25,8 +26,6 @@ from kv.model import Event, Reset
 log = logging.getLogger(__name__)
 
 PAGE_BYTES = 1024 * 1024
-GRACE = 2.0
-"""Seconds without etcd after which those who wait are woken: they ask again, and hear that nothing is known."""
 _FIRST_PAGE, _LARGEST_PAGE = 16, 1000
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
@@ -35,11 +34,17 @@ class Follower:
     """`publish` is called with every event, in order, or with the error that no event follows."""
 
     def __init__(
-        self, gateway: Gateway, layout: Layout, replica: Replica, publish: Callable[[Event | KvError], None]
+        self,
+        gateway: Gateway,
+        layout: Layout,
+        replica: Replica,
+        pace: Pace,
+        publish: Callable[[Event | KvError], None],
     ) -> None:
         self._gateway = gateway
         self._layout = layout
         self._replica = replica
+        self._pace = pace
         self._publish = publish
         self._begun: list[Change] = []
         self._stale = True
@@ -52,7 +57,8 @@ class Follower:
 
     def start(self) -> None:
         """Read everything, if etcd is there; then follow. Raises CannotStart."""
-        for member in range(len(self._gateway.endpoints)):
+        for _ in self._gateway.endpoints:
+            member = self._gateway.member
             try:
                 self._load()
                 break
@@ -65,7 +71,7 @@ class Follower:
         """The gateway has to be closing, lest it tries on."""
         if self._greenlet is not None:
             self._ending = True
-            self._interrupt()
+            self.move()
             self._greenlet.join()
             self._greenlet = None
 
@@ -73,28 +79,26 @@ class Follower:
     def connected(self) -> bool:
         return self._lost_at is None
 
-    def check(self) -> None:
-        """Leave the watch that is open, and see whether etcd is still there."""
-        if self.connected:
-            self._interrupt()
-
     def discard(self) -> Flag:
         """Read everything anew; set when that is done."""
         if not self._stale:
             self._stale = True
-            self._interrupt()
+            self.move()
         return self._loaded
 
-    def _interrupt(self) -> None:
-        """End the watch that is open; whatever else the follower is about soon comes to its end."""
-        if self._watching and self._greenlet is not None:
+    def move(self) -> None:
+        """End the watch that is open, and go on wherever etcd answers.
+
+        Whatever else the follower is about soon comes to an end by itself.
+        """
+        if self._watching and not self._interrupted and self._greenlet is not None:
             self._interrupted = True
             # An OSError, since that is what makes urllib3 close even a socket that is still connecting.
             self._greenlet.kill(ConnectionAbortedError("interrupted"), block=False)
 
     def renew(self) -> None:
         """Return when everything was read anew. Raises Unavailable."""
-        if not self.discard().wait(PATIENCE):
+        if not self.discard().wait(self._pace.patience):
             raise Unavailable("etcd cannot be read")
 
     def _run(self) -> None:
@@ -109,6 +113,11 @@ class Follower:
                 log.critical("%s", error.detail)
                 self._publish(error)
                 return
+            except ConnectionAbortedError:
+                pass  # it was to end a watch that ended by itself
+            except Exception:
+                log.exception("etcd could not be followed")
+                self._stale = True
 
     def _try_to_follow(self) -> None:
         """Until it cannot go on. Raises CannotStart."""
@@ -192,6 +201,6 @@ class Follower:
         if self._lost_at is None:
             log.warning("etcd is lost: %s", error.detail)
             self._lost_at = time.monotonic()
-        if not self._told and time.monotonic() - self._lost_at > GRACE:
+        if not self._told and time.monotonic() - self._lost_at > self._pace.grace:
             self._told = True
             self._publish(Reset(self._replica.revision))

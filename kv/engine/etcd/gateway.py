@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,15 +24,12 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
 
 from kv.engine.etcd.messages import Message
+from kv.engine.etcd.pace import Pace
 from kv.engine.etcd.target import Target
 from kv.errors import Full, TooLarge, Unavailable, Unknown
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 6.0
-"""Seconds that a call may take: an election, with etcd's usual settings, takes one or two."""
-ATTEMPT = 2.0
-"""Seconds until another member is asked."""
 LANES = 64
 _PAUSE = 0.1
 
@@ -64,29 +62,34 @@ class Reply:
     doubtful: bool
 
 
-class Gateway:
-    """Asks the member that answered last; another one when that fails, for `patience` seconds over all.
+def _ignore() -> None:
+    """Nobody wants to know."""
 
-    `member` is the present one's place in `endpoints`. When `closing` no call is begun.
+
+class Gateway:
+    """Asks the member that answered last; another one when that fails, for so long as `pace` says.
+
+    `member` is the present one's place in `endpoints`, and another one in each process. `on_leaving` is called when
+    it is given up. When `closing` no call is begun.
     """
 
     def __init__(
         self,
         target: Target,
+        pace: Pace,
         *,
-        patience: float = PATIENCE,
-        attempt: float = ATTEMPT,
         new_session: Callable[[], Session] = Session,
+        chance: random.Random | None = None,
     ) -> None:
         self.endpoints = target.endpoints
-        self.attempt = attempt
-        self._patience = patience
+        self._pace = pace
         self._credentials = target.credentials
         # A stream is broken off by force, and may take a connection that is on its way out of a pool with it.
         self._session, self._streams = (_session(new_session(), target) for _ in range(2))
         self._requests: dict[str, PreparedRequest] = {}
         self._lanes = BoundedSemaphore(LANES)
-        self.member = 0
+        self.member = (chance or random.Random()).randrange(len(target.endpoints))  # noqa: S311  spreads load
+        self.on_leaving: Callable[[], None] = _ignore
         self.closing = False
         self._well = True
 
@@ -109,7 +112,7 @@ class Gateway:
         """
         data, doubt = json.dumps(message), False
         # A cluster that was away a moment ago is asked once around, lest everyone waits for it in turn.
-        until = time.monotonic() + (self._patience if self._well else 0.0)
+        until = time.monotonic() + (self._pace.patience if self._well else 0.0)
         for count in itertools.count(1):
             asked = self.member
             try:
@@ -136,7 +139,7 @@ class Gateway:
 
         Raises Unavailable.
         """
-        timer = Timeout.start_new(self.attempt, Unavailable("etcd does not begin to answer"))
+        timer = Timeout.start_new(self._pace.attempt, Unavailable("etcd does not begin to answer"))
         try:
             with self._post(self._streams, path, json.dumps(message), None) as response:
                 lines = _lines(response)
@@ -144,7 +147,7 @@ class Gateway:
                 timer.close()
                 for line in itertools.chain([first], lines):
                     yield _understood(line)["result"]
-        except (RequestException, HTTPError, OSError, KeyError) as error:
+        except (RequestException, HTTPError, OSError, KeyError, Unknown) as error:
             raise Unavailable("etcd has broken off") from error
         finally:
             timer.close()
@@ -153,15 +156,24 @@ class Gateway:
     def version(self) -> str:
         """Of the member that is asked at present. Raises Unavailable."""
         try:
-            response = self._session.get(f"{self.endpoint}/version", timeout=self.attempt)
+            response = self._session.get(f"{self.endpoint}/version", timeout=self._pace.attempt)
             return str(response.json()["etcdserver"])
         except (RequestException, ValueError, KeyError, TypeError) as error:
             raise Unavailable("etcd does not tell its version") from error
+
+    def alarms(self) -> list[str]:
+        """What etcd itself holds to be wrong, NOSPACE and CORRUPT; nothing if we may not know. Raises Unavailable."""
+        try:
+            answer = self.read(ALARM, {"action": "GET"})
+        except Refused:
+            return []
+        return sorted({str(alarm.get("alarm", "")) for alarm in answer.get("alarms", ())})
 
     def leave(self, member: int) -> None:
         """Ask the next one from now on, unless somebody has left this one already."""
         if member == self.member:
             self.member = (self.member + 1) % len(self.endpoints)
+            self.on_leaving()
 
     def close(self) -> None:
         self._session.close()
@@ -179,9 +191,9 @@ class Gateway:
                 return self._once(path, data)
 
     def _once(self, path: str, data: str) -> Message:
-        timer = Timeout.start_new(self.attempt)
+        timer = Timeout.start_new(self._pace.attempt)
         try:
-            with self._post(self._session, path, data, self.attempt) as response:
+            with self._post(self._session, path, data, self._pace.attempt) as response:
                 return _understood(response.content)
         except Timeout as expired:
             if expired is not timer:
@@ -195,7 +207,7 @@ class Gateway:
     def _post(self, session: Session, path: str, data: str, limit: float | None) -> Response:
         request = self._prepared(self.endpoint + path).copy()
         request.prepare_body(data.encode(), None)
-        timeout = (self.attempt / 4, limit)
+        timeout = (self._pace.attempt / 4, limit)
         return session.send(request, stream=True, timeout=timeout, allow_redirects=False)
 
     def _prepared(self, url: str) -> PreparedRequest:

@@ -18,13 +18,12 @@ from gevent.queue import Queue
 from kv.engine.etcd.gateway import TXN, Gateway
 from kv.engine.etcd.layout import Layout
 from kv.engine.etcd.messages import Newest, ask, look_for_newest, newest, ranges, revision, transaction
+from kv.engine.etcd.pace import Pace
 from kv.engine.etcd.replica import Replica
 from kv.errors import KvError, Unavailable
 
 log = logging.getLogger(__name__)
 
-LAG = 2.0
-"""Seconds that the replica may be behind etcd until everything is read anew."""
 TOPICS = 64
 """How many one question may be about: etcd takes 128 operations in a transaction."""
 
@@ -60,19 +59,13 @@ class Prover:
     """A topic is a key or a prefix, as in the hub. `renew` reads everything anew, or raises Unavailable."""
 
     def __init__(
-        self,
-        gateway: Gateway,
-        layout: Layout,
-        replica: Replica,
-        renew: Callable[[], None],
-        *,
-        lag: float = LAG,
+        self, gateway: Gateway, layout: Layout, replica: Replica, pace: Pace, renew: Callable[[], None]
     ) -> None:
         self._gateway = gateway
         self._layout = layout
         self._replica = replica
         self._renew = renew
-        self._lag = lag
+        self._lag = pace.lag
         self._next: _Question | None = None
         self._questions: Queue[_Question | None] = Queue()
         self._asker: Greenlet[[], None] | None = None
