@@ -16,8 +16,11 @@ import gevent
 from gevent.pywsgi import WSGIServer
 
 from app.access_log import AccessLog
+from app.admin.instance import instance_report
 from app.admin.live import Live
 from app.admin.report_files import ReportFiles
+from app.admin.reporter import LIMIT as REPORT_LIMIT
+from app.admin.reporter import Reporter
 from app.admin.server import Admin
 from app.balance.balancer import Balancer
 from app.balance.health import Health
@@ -25,6 +28,7 @@ from app.certificate import Certificate
 from app.clock import Clock
 from app.config.client import ConfigClient
 from app.config.document import Document
+from app.config.keys import KeyClient
 from app.config.last_good import LastGood
 from app.config.model import Config, VersionConfig
 from app.config.refresh import Refresher
@@ -171,7 +175,15 @@ class Service:
         self.tls = _certificate(settings)
         self.access_log = AccessLog(settings.access_log) if settings.access_log else None
         self._files = ReportFiles(settings.state_dir, os.getppid(), os.getpid()) if worker else None
+        self._live = Live(self.gateway, self.fleet.loads, self.refresher.state)
         self.admin = self._admin() if settings.admin_port else None
+        self.reporter = Reporter(
+            lambda: instance_report(self._live, settings.admin_url),
+            f"{settings.service}/instances/",
+            lambda: self.refresher.state().config_server,
+            lambda urls: KeyClient(urls, settings.config_token, limit=REPORT_LIMIT),
+            pid=os.getpid(),
+        )
 
     def start(self) -> None:
         """Load the first config, within a few seconds, and keep it fresh from then on.
@@ -185,6 +197,7 @@ class Service:
         self.fleet.start()
         self.refresher.start()
         self.registration.start()
+        self.reporter.start()
         if self.tls is not None:
             self.tls.start()
         if self.admin is not None:
@@ -195,6 +208,7 @@ class Service:
 
     def stop(self) -> None:
         """Stop every greenlet of ours. Requests under way are the front's business."""
+        self.reporter.stop()
         self.registration.stop()
         self.refresher.stop()
         self.health.stop()
@@ -216,8 +230,7 @@ class Service:
                 gevent.sleep(0.1)
 
     def _admin(self) -> Admin:
-        settings = self.settings
-        live = Live(self.gateway, self.fleet.loads, self.refresher.state)
+        settings, live = self.settings, self._live
         return Admin(settings.admin_host, settings.admin_port, live, self._files, shared=settings.reuse_port)
 
     def _apply(self, config: Config, _document: Document) -> None:
@@ -225,6 +238,7 @@ class Service:
         self.fleet.retire(config)
         self.health.adopt(config, self.fleet.loads)
         self.gateway.admission.recheck()
+        self.reporter.hurry()
 
 
 def _certificate(settings: Settings) -> Certificate | None:

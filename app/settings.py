@@ -36,6 +36,17 @@ class Settings:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise BadSetting("TLS_CERT and TLS_KEY go together: one of them is not set")
 
+    @property
+    def service(self) -> str:
+        """The service's name: the first part of the document's key."""
+        return self.config_key.partition("/")[0]
+
+    @property
+    def admin_url(self) -> str | None:
+        """Where the admin endpoints are, None: nowhere."""
+        host = f"[{self.admin_host}]" if ":" in self.admin_host else self.admin_host
+        return f"http://{host}:{self.admin_port}" if self.admin_port else None
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Read the variables named like the fields, in capitals. Raises BadSetting."""

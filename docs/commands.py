@@ -1,10 +1,10 @@
-"""The page about the commands of `python -m kv`, out of their own help."""
+"""The pages about the commands of `python -m kv` and of `python -m app`, out of their own help."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import click
 
@@ -32,6 +32,26 @@ exit status says what kind of thing it was:
 | 4 | the outcome is not known: the write may have happened |
 """
 
+APP_HEAD = """# Commands of the proxy
+
+*Written by `python docs/generate.py` out of `app/cli`; change it there.*
+
+Without a command `python -m app` is the proxy; with one it looks at a running service, or changes it. The commands find
+the config server by CONFIG_SERVER, CONFIG_KEY and CONFIG_TOKEN, as the proxy does ([running.md](running.md)).
+
+    $ python -m app ratio 10% --wait
+    revision 7, ratio 0.05 → 0.1, applied by 3 of 3 instances in 41 ms
+    $ python -m app set timeouts.head=5s retry.attempts=2 --note "slow database"
+    $ python -m app rollback 6
+
+What they change is checked first, and written only in place of what was read: nobody else's change is lost. On a
+terminal they draw tables, into a pipe they print plain lines, with `--json` one JSON value. What goes wrong is on
+standard error, and the exit status says what kind of thing it was:
+
+| status | |
+|---|---|
+"""
+
 SHARED = ("url", "token", "ca", "as_json")
 
 
@@ -46,6 +66,21 @@ def commands_page(group: click.Group) -> str:
         *(_command(command, context) for command in group.commands.values()),
     ]
     return "\n".join(sections)
+
+
+def steering_page(group: click.Group, exits: Mapping[int, str]) -> str:
+    """The same for `python -m app`."""
+    context = click.Context(group, info_name="python -m app")
+    head = APP_HEAD + "".join(f"| {status} | {meaning} |\n" for status, meaning in exits.items())
+    return "\n".join([head, *_commands(group, context)])
+
+
+def _commands(group: click.Group, context: click.Context) -> Iterator[str]:
+    for command in group.commands.values():
+        if isinstance(command, click.Group):
+            yield from _commands(command, click.Context(command, info_name=command.name, parent=context))
+        else:
+            yield _command(command, context)
 
 
 def _command(command: click.Command, group: click.Context) -> str:

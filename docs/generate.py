@@ -1,5 +1,5 @@
 """Write docs/config.md, config/schema.json and the plan's tables in docs/rollout.md out of the schemas, and
-docs/commands.md out of the commands of `python -m kv`.
+docs/commands.md and docs/cli.md out of the commands of `python -m kv` and `python -m app`.
 
 With --check, fail if they are stale.
 
@@ -18,13 +18,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from app import cli  # noqa: E402
 from app.config.fields import Duration, Rule  # noqa: E402
 from app.config.json_schema import default_of, json_schema  # noqa: E402
 from app.config.part import ListOf, Part, Section  # noqa: E402
 from app.config.schema import Document, load  # noqa: E402
 from app.config.wording import as_duration  # noqa: E402
 from app.rollout.plan_schema import PlanPart  # noqa: E402
-from docs.commands import commands_page  # noqa: E402
+from docs.commands import commands_page, steering_page  # noqa: E402
 from kv.cli import main as kv  # noqa: E402
 
 HEAD = """# The config document
@@ -176,6 +177,7 @@ FILES = {
     ROOT / "docs" / "config.md": config_page,
     ROOT / "docs" / "rollout.md": rollout_page,
     ROOT / "docs" / "commands.md": lambda: commands_page(kv),
+    ROOT / "docs" / "cli.md": lambda: steering_page(cli.main, cli.EXITS),
     ROOT / "config" / "schema.json": lambda: json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
 }
 

@@ -29,7 +29,7 @@ HEARTBEAT = 0.05
 class FakeConfigServer:
     """Holds one document, and knows no schemas; or with `of` "schema" one schema, and no documents.
 
-    `mood` names an entry of MOODS; `cut_watch` refuses every stream.
+    What instances report is taken, and not kept. `mood` names an entry of MOODS; `cut_watch` refuses every stream.
     """
 
     def __init__(self, raw: bytes | None = None) -> None:
@@ -80,6 +80,8 @@ class FakeConfigServer:
     def _serve(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if not environ["PATH_INFO"].startswith(f"/v1/{self.of}/"):
             return self._stranger(start_response)
+        if "/instances/" in environ["PATH_INFO"]:
+            return self._answer(start_response, "200 OK", b"{}")
         query = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
         watches = environ.get("HTTP_ACCEPT") == "text/event-stream"
         query |= {"watch": environ.get("HTTP_LAST_EVENT_ID", "")} if watches else {}

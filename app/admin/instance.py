@@ -1,0 +1,39 @@
+"""What one instance tells of itself: who it is, the document it serves by, and all its figures."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from app import __version__
+from app.admin.live import Live
+from app.admin.report import Counters, Gauges, Worker
+
+
+class InstanceReport(TypedDict):
+    """As Report, of one process; `workers` has the one. `admin`: where its operator looks, None: nowhere.
+
+    `rejected`: the newest document, if it does not serve by it: `{"etag", "faults"}`.
+    """
+
+    serin: str
+    host: str
+    admin: str | None
+    rejected: Mapping[str, Any] | None
+    since: float
+    counters: Counters
+    gauges: Gauges
+    workers: list[Worker]
+
+
+def instance_report(live: Live, admin: str | None) -> InstanceReport:
+    """As of now."""
+    rejected = live.state().rejected
+    return {
+        "serin": __version__,
+        "host": socket.gethostname(),
+        "admin": admin,
+        "rejected": {"etag": rejected.etag, "faults": dict(rejected.faults)} if rejected else None,
+        **live.report(),
+    }

@@ -1,0 +1,46 @@
+"""How a command reaches the config server, and as whom it writes."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from app.config.editor import Editor
+from app.config.keys import KeyClient
+from app.settings import BadSetting, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The config server as the environment names it; `service` is the first part of the document's key."""
+
+    keys: KeyClient
+    editor: Editor
+    service: str
+
+
+@contextmanager
+def reached() -> Iterator[Reach]:
+    """For the time of a command. Raises BadSetting."""
+    settings = Settings.from_environ(os.environ)
+    try:
+        keys = KeyClient(settings.config_server, settings.config_token, limit=5.0)
+    except ValueError as fault:
+        raise BadSetting(f"CONFIG_SERVER: {fault}") from None
+    try:
+        yield Reach(keys, Editor(keys, settings.config_key), settings.service)
+    finally:
+        keys.close()
+
+
+def author() -> str:
+    """Who writes, for the history."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
+    return f"{name}@{socket.gethostname()}"
