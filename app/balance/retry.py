@@ -19,6 +19,9 @@ IDEMPOTENT = SAFE | {b"TRACE", b"PUT", b"DELETE"}
 WINDOW = 10
 FLOOR = 20
 
+# It looks back so many seconds as well: what good times have saved must not all be spent at the begin of a collapse.
+BURST = 2
+
 # A pause is at most this many times as long as the first may be.
 _LONGEST = 16
 
@@ -65,8 +68,8 @@ class ShieldRule:
 class Budget:
     """How many second tries there may be: a share of the requests of the last WINDOW seconds, and FLOOR.
 
-    So whatever fails, servers see at most 1 + share of what clients ask. `tick` is called once a second with
-    the count of all requests so far.
+    The same holds for the last BURST seconds. So whatever fails, servers see at most 1 + share of what clients
+    ask. `tick` is called once a second with the count of all requests so far.
     """
 
     __slots__ = ("_marks", "_spent", "share")
@@ -82,8 +85,11 @@ class Budget:
 
     def take(self, requests: int) -> bool:
         """Take leave for one second try; False: there is none left."""
-        requests_before, spent_before = self._marks[0]
-        if self._spent - spent_before + 1 > self.share * (requests - requests_before) + FLOOR:
+        marks = self._marks
+        if not all(self._has_room(requests, *mark) for mark in (marks[0], marks[-min(BURST, len(marks))])):
             return False
         self._spent += 1
         return True
+
+    def _has_room(self, requests: int, requests_before: int, spent_before: int) -> bool:
+        return self._spent - spent_before + 1 <= self.share * (requests - requests_before) + FLOOR

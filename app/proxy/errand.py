@@ -89,7 +89,7 @@ class Errand:
             raise before.fault
         self.servers.append(server)
         exchange = Exchange(self.request, self.choice._replace(server=server), stats, timeouts, clock)
-        exchange.cookie, exchange.ends = before.cookie, before.ends
+        exchange.cookie, exchange.started, exchange.ends = before.cookie, before.started, before.ends
         self.client.exchange = exchange
         head = request_head(self.request, self.provenance, self.new_id, exchange.pool.authority)
         error = None

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.balance.failure import KINDS, Failure
-from app.balance.retry import FLOOR, IDEMPOTENT, WINDOW, Budget, RetryRule, ShieldRule
+from app.balance.retry import BURST, FLOOR, IDEMPOTENT, WINDOW, Budget, RetryRule, ShieldRule
 from app.config.model import RetryConfig
 from tests.balance.helpers import config
 
@@ -115,9 +115,17 @@ def test_no_window_ends_in_a_second_try_beyond_the_share(
         taken.append(sum(budget.take(requests) for _ in range(fail)))
         budget.tick(requests)
     for end in (second + 1 for second, tries in enumerate(taken) if tries):
-        begin = max(0, end - WINDOW)
-        offered = sum(come for come, _ in seconds[begin:end])
-        assert sum(taken[begin:end]) <= share * offered + FLOOR
+        for length in (WINDOW, BURST):
+            begin = max(0, end - length)
+            offered = sum(come for come, _ in seconds[begin:end])
+            assert sum(taken[begin:end]) <= share * offered + FLOOR
+
+
+def test_what_was_saved_is_not_spent_at_once() -> None:
+    budget = Budget(0.2)
+    for second in range(1, WINDOW + 1):
+        budget.tick(1000 * second)
+    assert sum(budget.take(1000 * WINDOW + 500) for _ in range(5000)) == 0.2 * 1500 + FLOOR
 
 
 def test_a_new_share_holds_at_once() -> None:
