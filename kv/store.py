@@ -113,7 +113,7 @@ class Store:
         Raises TooManyWatchers, and what `read` does.
         """
         seen = read()
-        if not known(seen) or self.hub.closing:
+        if seconds <= 0 or not known(seen) or self.hub.closing:
             return seen
         deadline = time.monotonic() + seconds
         with self.hub.watch(topic) as watcher:

@@ -126,6 +126,14 @@ def test_too_many_watchers():
         assert store.hub.watchers == 0
 
 
+@pytest.mark.parametrize("path", [KEY, "/v1/kv/a/"])
+def test_who_does_not_wait_is_no_watcher(path):
+    with serving_store(hub=Hub(limit=0)) as store:
+        http = client(store)
+        http.put(KEY, data=b"1")
+        assert http.get(path, headers={"If-None-Match": etag(http.get(path))}).status_code == 304
+
+
 def test_the_end_answers_who_waits(http, store, wait):
     with wait(KEY, '"0"') as reader:
         store.stop()
