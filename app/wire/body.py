@@ -169,19 +169,27 @@ class Chunked:
 
     # A step takes what it can from the buffer at `_at`, and says whether the next one may go on.
 
-    def _size(self, _payload: list[bytes]) -> bool:
-        line = CHUNK_LINE.match(self._buffer, self._at)
-        if line is None:
-            _check_chunk_line_prefix(self._buffer[self._at :])
-            return False
-        if line.end() - self._at > MAX_CHUNK_LINE:
-            raise WireError(400, "bad_chunk", "a chunk's size line is too long")
-        self._at = line.end()
-        self._left = int(line[1], 16)
-        self._step = self._data
-        if not self._left:
-            self._left = MAX_TRAILERS
-            self._step = self._trailer
+    def _size(self, payload: list[bytes]) -> bool:
+        """All chunks that are here whole, too: a body may be nothing but chunks of one byte."""
+        buffer, at = self._buffer, self._at
+        while (line := CHUNK_LINE.match(buffer, at)) is not None:
+            start = line.end()
+            if start - at > MAX_CHUNK_LINE:
+                raise WireError(400, "bad_chunk", "a chunk's size line is too long")
+            size = int(line[1], 16)
+            end = start + size
+            if not size or buffer[end : end + 2] != b"\r\n":
+                self._at = start
+                return self._begin(size)
+            payload.append(buffer[start:end])
+            at = end + 2
+        self._at = at
+        _check_chunk_line_prefix(buffer[at:])
+        return False
+
+    def _begin(self, size: int) -> bool:
+        self._left = size or MAX_TRAILERS
+        self._step = self._data if size else self._trailer
         return True
 
     def _data(self, payload: list[bytes]) -> bool:
