@@ -29,6 +29,8 @@ def request_head(request: Request, provenance: bytes, new_id: bytes, authority: 
         added += b"X-Request-ID: %b\r\n" % new_id
     if request.framing == CHUNKED:
         added += b"Transfer-Encoding: chunked\r\n"
+    if request.minor != 1:
+        provenance = provenance.replace(b"\r\nVia: 1.1 ", b"\r\nVia: 1.%d " % request.minor)
     if request.upgrade:
         added += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % request.upgrade
     return b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (

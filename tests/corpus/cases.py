@@ -6,7 +6,8 @@ A sentence: the rule, and where it stands.
 what the client sends         white space at the end of a line counts, the line's own end does not:
 GET / HTTP/1.1\\r\\n            the ends of lines, and bytes that are not text, are written as escapes
 --- server                    one for each request that is accepted:
-the exact bytes               {from} are the lines that tell where it came from, {id} is an id made by us
+the exact bytes               {from} are the lines that tell where it came from, {id} is an id made by us;
+                              {from 1.0} if the client spoke another version than 1.1
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from app.wire.forward import provenance
 
 FOLDER = Path(__file__).parent / "requests"
+_FROM = re.compile(rb"\{from(?: (1\.[0-9]))?\}")
 _HOST = re.compile(rb"\r\nHost:[ \t]*(.*?)[ \t]*\r\n", re.IGNORECASE)
 
 
@@ -61,7 +63,7 @@ def _with_provenance(request: bytes) -> bytes:
     host = _HOST.search(request)
     assert host is not None
     lines = provenance("127.0.0.1", "http") + b"X-Forwarded-Host: %b\r\n" % host[1]
-    return request.replace(b"{from}", lines, 1)
+    return _FROM.sub(lambda found: lines.replace(b"1.1", found[1] or b"1.1"), request)
 
 
 def unescape(text: str) -> bytes:

@@ -11,10 +11,12 @@ OK = b"HTTP/1.1 200 OK"
 
 def forwarded(data: bytes, new_id: bytes = b"") -> list[bytes]:
     """The lines a server sees, less those that tell where a request came from."""
-    sent = request_head(request(data), FROM, new_id, b"server:80")
+    parsed = request(data)
+    sent = request_head(parsed, FROM, new_id, b"server:80")
+    told = FROM.replace(b"Via: 1.1", b"Via: 1.%d" % parsed.minor)
     assert sent.endswith(b"\r\n\r\n")
-    assert sent.count(FROM) == 1
-    return sent.replace(FROM, b"").split(b"\r\n")[:-2]
+    assert sent.count(told) == 1
+    return sent.replace(told, b"").split(b"\r\n")[:-2]
 
 
 def answered(
@@ -91,6 +93,14 @@ def test_a_request_id_is_made_only_where_there_is_none():
 @pytest.mark.parametrize("version", [b"1.0", b"1.2", b"1.9"])
 def test_every_request_goes_on_as_1_1(version):
     assert forwarded(get(version=version))[:2] == [b"GET / HTTP/1.1", b"Host: a"]
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1", b"1.2"])
+def test_via_tells_the_version_that_the_client_spoke(version):
+    """RFC 9110, 7.6.3."""
+    said = provenance("::1", "http") + b"X-Forwarded-Host: Via: 1.1 x\r\n"
+    head = request_head(request(get(version=version)), said, b"", b"")
+    assert head.endswith(said.replace(b"1.1 serin", version + b" serin") + b"X-Forwarded-Host: a\r\n\r\n")
 
 
 def test_a_request_without_host_gets_the_servers():
