@@ -95,7 +95,7 @@ def rollout_page() -> str:
     """What people wrote on it, with the plan's tables where the marks are."""
     before, _, rest = (ROOT / "docs" / "rollout.md").read_text(encoding="utf-8").partition(PLAN_BEGINS)
     _, _, after = rest.partition(PLAN_ENDS)
-    tables = "\n".join(_tables(PlanPart(), "", "### The plan"))
+    tables = "\n".join(_tables(PlanPart(), "", "### Its fields"))
     return f"{before}{PLAN_BEGINS}\n\n{tables}\n{PLAN_ENDS}{after}"
 
 

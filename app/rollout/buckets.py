@@ -45,12 +45,12 @@ class Buckets:
         own = int.from_bytes(self._bits[number::SLICES])
         self._bits[number::SLICES] = (own | int.from_bytes(part)).to_bytes(SLICE_BYTES)
 
-    def count(self, first: int, end: int, without: Buckets | None = None) -> int:
-        """How many from `first` to before `end` are in this set, and not in the other."""
-        bits = int.from_bytes(self._bits, "little")
-        if without is not None:
-            bits &= ~int.from_bytes(without._bits, "little")
-        return (bits >> first & (1 << end - first) - 1).bit_count()
+    def count(self, end: int, without: Buckets) -> tuple[int, int]:
+        """How many before `end`, and how many from there on, are in this set and not in the other."""
+        own, other = (int.from_bytes(each._bits, "little") for each in (self, without))
+        rest = own ^ own & other
+        below = (rest & (1 << end) - 1).bit_count()
+        return below, rest.bit_count() - below
 
     def dump(self) -> str:
         """As a text; short when the set is small."""

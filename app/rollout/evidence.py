@@ -31,8 +31,8 @@ class Bad(NamedTuple):
 
     @property
     def comparable(self) -> bool:
-        """Might either version have got these requests?"""
-        return LEAST_CHANCE <= self.w <= 1 - LEAST_CHANCE
+        """Is there something to learn from it: might either version have got these requests?"""
+        return self.total > 0 and LEAST_CHANCE <= self.w <= 1 - LEAST_CHANCE
 
 
 @dataclass(frozen=True, slots=True)

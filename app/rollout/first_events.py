@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from app.rollout.buckets import BUCKETS, Buckets, canaries
+from app.rollout.buckets import Buckets, canaries
 from app.rollout.evidence import Bad
 from app.rollout.observed import Recent
 
@@ -48,7 +48,7 @@ def _at_one_ratio(ratio: float, buckets: list[int], seen: Buckets, hit: Buckets)
     for bucket in buckets:
         seen.add(bucket)
     end = canaries(ratio)
-    canary, stable = seen.count(0, end, hit), seen.count(end, BUCKETS, hit)
+    canary, stable = seen.count(end, hit)
     while buckets:
         size = max(1, min(canary, stable) // _FINENESS)
         chunk, buckets = buckets[:size], buckets[size:]

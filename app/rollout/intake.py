@@ -21,13 +21,14 @@ class Arrivals:
     """What has come since the last look. `strata`: of the instances where visitors do not stick, `stuck`: of those
     where they do; whose bad events that count are `firsts`, by kind.
 
-    `visitors`: how many of them the canary has gained.
+    `visitors`: how many of them the canary has gained; `sticky`: whether they stick anywhere.
     """
 
     strata: tuple[Stratum, ...]
     stuck: tuple[Stratum, ...]
     firsts: Mapping[str, list[Bad]]
     visitors: int
+    sticky: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -68,7 +69,8 @@ class Intake:
             self._know(instance, observed, known)
         self._forget(reports)
         firsts = {kind: first_events(groups, self._seen, self._hits[kind]) for kind, groups in recent.items()}
-        return Arrivals(tuple(strata), tuple(stuck), firsts, self._visitors - visitors)
+        sticky = any(observed.visitors for observed in reports.values())
+        return Arrivals(tuple(strata), tuple(stuck), firsts, self._visitors - visitors, sticky)
 
     def _meet(self, visitors: Visitors, known: _Known | None, recent: dict[str, list[Recent]]) -> None:
         self._seen.join(visitors.part, visitors.seen)
@@ -118,6 +120,9 @@ class Intake:
 def _grown(now: tuple[Stratum, ...], before: Mapping[float, Stratum]) -> Iterator[Stratum]:
     """What has come, by ratio; not what counts less than before: that ratio was forgotten and began anew."""
     for stratum in now:
-        grown = stratum.since(before.get(stratum.ratio, Stratum(stratum.ratio)))
+        known = before.get(stratum.ratio, Stratum(stratum.ratio))
+        if stratum == known:
+            continue
+        grown = stratum.since(known)
         if grown.stable.requests >= 0 and grown.canary.requests >= 0:
             yield grown

@@ -52,7 +52,7 @@ class Judge:
         arrivals = self._intake.take(reports)
         if not counting:
             return
-        self._share.sticky = bool(arrivals.stuck)
+        self._share.sticky = arrivals.sticky
         self._share.visitors = self._intake.visitors
         for stratum in (*arrivals.strata, *arrivals.stuck):
             self._count(stratum)
@@ -65,15 +65,11 @@ class Judge:
             case.take(look)
 
     def verdict(self) -> Verdict:
-        """On all that has counted so far."""
-        threshold = -log(self._plan.alpha)
-        against = log_mean([case.log_against for case in self._cases.values()] or [0.0])
-        outcome, reason = self._outcome(against >= threshold)
+        """On all that has counted so far, with all figures."""
         return Verdict(
-            outcome,
-            reason,
-            against,
-            threshold,
+            *self.outcome(),
+            self.log_against,
+            -log(self._plan.alpha),
             tuple(self._figures(name, case) for name, case in self._cases.items()),
             self._rate("stable"),
             self._rate("canary"),
@@ -81,9 +77,14 @@ class Judge:
             last([case.wait(self._pace) for case in self._cases.values()]),
         )
 
-    def _outcome(self, proven: bool) -> tuple[str, str]:
-        """The mean of e-values is one (Vovk and Wang 2021): all gates share alpha."""
-        if proven:
+    @property
+    def log_against(self) -> float:
+        """ln of the evidence of all gates: the mean of e-values is one (Vovk and Wang 2021), so they share alpha."""
+        return log_mean([case.log_against for case in self._cases.values()] or [0.0])
+
+    def outcome(self) -> tuple[str, str]:
+        """ROLLBACK, PASS or INCONCLUSIVE, and why."""
+        if self.log_against >= -log(self._plan.alpha):
             name, worst = max(self._cases.items(), key=lambda item: item[1].log_against)
             if worst.proven:
                 return ROLLBACK, f'the canary does not pass the gate "{name}": {_WORSE[name]}'

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate, groupby
 
 from app.rollout.bars import SHARES, Bars, bars
-from app.rollout.buckets import BUCKETS, SLICES, Buckets
+from app.rollout.buckets import SLICES, Buckets
 from app.rollout.observed import (
     BARS,
     FAILURES,
@@ -31,23 +31,25 @@ from app.rollout.observed import (
 class Crowd:
     """What is known of a sticky service's visitors: which buckets sent requests, and which were hit last."""
 
-    __slots__ = ("_canary", "_hit", "_part", "_seen")
+    __slots__ = ("_canaries", "_canary", "_hit", "_part", "_seen")
 
     def __init__(self) -> None:
         self._seen = Buckets()
-        self._canary = Buckets()
+        self.recall()
         self._hit: dict[str, OrderedDict[int, float]] = {kind: OrderedDict() for kind in KINDS}
         self._part = 0
 
     def see(self, bucket: int, canary: bool) -> None:
         """A request came from there, and went to this version."""
         self._seen.add(bucket)
-        if canary:
+        if canary and bucket not in self._canary:
             self._canary.add(bucket)
+            self._canaries += 1
 
     def recall(self) -> None:
         """Nobody is on the canary now."""
         self._canary = Buckets()
+        self._canaries = 0
 
     def hit(self, kind: str, ratio: float, bucket: int) -> None:
         """It ended badly. A bucket that is hit again stands where it stood."""
@@ -60,8 +62,7 @@ class Crowd:
         """For the next report."""
         self._part = (self._part + 1) % SLICES
         recent = {kind: _grouped(hits) for kind, hits in self._hit.items()}
-        canary = self._canary.count(0, BUCKETS)
-        return Visitors(self._part, self._seen.slice(self._part), recent, canary)
+        return Visitors(self._part, self._seen.slice(self._part), recent, self._canaries)
 
 
 @dataclass(slots=True, eq=False)
