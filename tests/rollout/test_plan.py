@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,6 +138,12 @@ def test_what_is_no_webhook_is_not_shown(url: Any) -> None:
     (text,) = faults({"webhooks": [url]}).values()
     assert "must be an http:// or https:// URL" in text
     assert not isinstance(url, str) or "got a text" in text
+
+
+def test_the_plan_in_the_docs_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rollout.md").read_text()
+    _, example, _ = re.split(r"```(?:json)?\n", page, maxsplit=2)
+    assert [step.approve for step in parse(example.encode()).steps] == [None, True, None, None]
 
 
 def test_bytes() -> None:
