@@ -17,15 +17,16 @@ PERIOD = 1.0
 
 
 class Leases:
-    """Calls `end` with the keys whose time is up. Seconds all over, of `clock`.
+    """Calls `end` when there are keys that were `due` by the time it is given. Seconds all over, of `clock`.
 
+    Which ones is to be asked when they are ended: until then a write may still give one of them more time.
     A key is ended one period after it is due: a process that stood still hears the clients who wrote in the
     meantime before it takes their keys away.
     """
 
     def __init__(
         self,
-        end: Callable[[list[str]], object],
+        end: Callable[[float], object],
         *,
         period: float = PERIOD,
         clock: Callable[[], float] = time.monotonic,
@@ -64,7 +65,7 @@ class Leases:
             before = self._clock()
             gevent.sleep(self._period)
             try:
-                if keys := self.due(before):
-                    self._end(keys)
+                if self.due(before):
+                    self._end(before)
             except Exception:
                 log.exception("keys whose time is up could not be ended")

@@ -59,8 +59,8 @@ class MemoryEngine:
         self._apply(commit)
         return commit
 
-    def _expire(self, keys: list[str]) -> None:
-        self._apply(expiry(Draft(self._mirror), keys))
+    def _expire(self, by: float) -> None:
+        self._apply(expiry(Draft(self._mirror), self._leases.due(by)))
 
     def _apply(self, commit: Commit) -> None:
         self._leases.follow(commit)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -115,8 +114,8 @@ class SqliteEngine:
 
         return self._submit(weigh)
 
-    def _expire(self, keys: list[str]) -> None:
-        self._submit(partial(expiry, keys=keys))
+    def _expire(self, by: float) -> None:
+        self._submit(lambda draft: expiry(draft, self._leases.due(by)))
 
     def _submit(self, weigh: Callable[[Draft], Commit]) -> Commit:
         if not self._accepting:

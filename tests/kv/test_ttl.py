@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 
 import gevent
@@ -251,7 +252,7 @@ def test_who_stood_still_hears_its_clients_first():
         looks.append(now[0])
         return now[0]
 
-    leases = Leases(ended.extend, period=0.001, clock=clock)
+    leases = Leases(ended.append, period=0.001, clock=clock)
     leases.follow(lease(10.0))
     leases.start()
     wait_until(lambda: len(looks) > 2)
@@ -268,8 +269,8 @@ def test_who_stood_still_hears_its_clients_first():
 def test_a_sweep_that_fails_is_tried_again(caplog):
     ended = []
 
-    def end(keys):
-        ended.append(keys)
+    def end(by):
+        ended.append(by)
         if len(ended) == 1:
             raise RuntimeError("no")
 
@@ -346,3 +347,25 @@ def test_a_commit_may_do_both(engine):
     assert [item.version.revision for item in commit.changes] == [before + 1] * 3
     assert [item.key for item in commit.kept] == ["b"]
     assert [item.key for item in engine.scan("", "", 9)[1]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "operation", [Put("a", b"2"), Put("a", b"1", SHORT), Merge("a", 1), Put("a", b"2", LONG)]
+)
+def test_a_write_on_its_way_to_the_disk_is_not_undone(tmp_path, operation):
+    """The time is up, and its end comes to be weighed, while a write of the key is being made durable."""
+
+    class Slow(sqlite3.Connection):
+        def execute(self, statement, *values):
+            if statement == "COMMIT":
+                time.sleep(0.2)
+            return super().execute(statement, *values)
+
+    def connect(path):
+        return sqlite3.connect(path, isolation_level=None, factory=Slow)
+
+    with opened(SqliteEngine(tmp_path / "kv.db", connect=connect, period=0.01)) as engine:
+        put(engine, "a", b"1", ttl=SHORT)
+        engine.commit((), [operation, Put("b", b"1")], Meta())
+        engine.close()  # which finishes whatever was asked for by now
+        assert engine.get("a") is not None
