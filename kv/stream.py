@@ -34,7 +34,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds: between two signs of life, and the shortest and the longest life of a stream."""
+    """Seconds: the most between two signs of life, and the shortest and the longest life of a stream."""
 
     heartbeat: float = 10.0
     shortest: float = 600.0
@@ -130,6 +130,7 @@ class Stream:
         self._hub = store.hub
         self._news = news
         self._heartbeat = pace.heartbeat
+        self._chance = chance
         self._seconds = chance.uniform(pace.shortest, pace.longest)
         with ExitStack() as opening:
             self._watcher = opening.enter_context(self._hub.watch(news.topic))
@@ -146,7 +147,8 @@ class Stream:
 
     def _follow(self, end: float) -> Iterator[bytes]:
         while not self._hub.closing and (left := end - time.monotonic()) > 0:
-            if self._watcher.wait(min(left, self._heartbeat)):
+            # All who were told of one change must not give their next sign of life at once too.
+            if self._watcher.wait(min(left, self._heartbeat * self._chance.uniform(0.5, 1.0))):
                 yield from _blocks(self._news.since(self._watcher.since))
             else:
                 yield b": %d\n\n" % self._hub.revision
