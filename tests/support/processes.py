@@ -11,7 +11,8 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -27,8 +28,16 @@ Value = TypeVar("Value")
 
 # Where free ports are looked for, as many for each process that runs tests at the same time.
 FIRST_PORT, PORTS = 8000, 4900
-# By chance of its own: pytest-randomly has every test draw the same numbers.
-CHANCE = random.SystemRandom()
+
+
+def _ports() -> Iterator[int]:
+    """All of ours in turn: none comes twice while it may still be about to be used."""
+    first = FIRST_PORT + PORTS * int(os.environ.get("TEST_SHARE", "1"))
+    # By chance of its own: pytest-randomly has every test draw the same numbers.
+    return cycle(random.SystemRandom().sample(range(first, first + PORTS), PORTS))
+
+
+PORTS_IN_TURN = _ports()
 
 
 def wait_until(
@@ -50,12 +59,11 @@ def free_port() -> int:
 
     Not one that the kernel might give a client meanwhile (it has those from 32768 on), nor one of the tests beside us.
     """
-    first = FIRST_PORT + PORTS * int(os.environ.get("TEST_SHARE", "1"))
-    while True:
-        port = CHANCE.randrange(first, first + PORTS)
+    for port in PORTS_IN_TURN:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+    raise AssertionError("the turns never end")
 
 
 class Process:
