@@ -45,6 +45,15 @@ def test_nobody_is_rolled_back_for_two_failures() -> None:
     assert verdict.outcome == INCONCLUSIVE
 
 
+def test_nor_for_two_slow_answers() -> None:
+    stable, canary = outcomes(99_900), outcomes(100, 0, (2, 2, 2, 0))
+    verdict = judged(
+        Plan(gates=Gates(None, SlowGate()), alpha=0.2), observed(0.001, stable, canary)
+    ).verdict()
+    assert verdict.against > verdict.needed
+    assert verdict.outcome == PASS
+
+
 def test_a_canary_as_good_as_stable_passes() -> None:
     verdict = judged(FAILURES_ONLY, observed(0.5, outcomes(9000, 90), outcomes(9000, 90))).verdict()
     assert verdict.outcome == PASS
@@ -66,7 +75,7 @@ def test_where_failures_are_rare_the_acceptable_rate_decides() -> None:
 
 def test_at_a_ratio_of_one_the_canary_is_held_to_the_limit() -> None:
     well, ill = (observed(1.0, NOTHING, outcomes(3000, failures)) for failures in (60, 300))
-    assert judged(FAILURES_ONLY, well).verdict().outcome != ROLLBACK
+    assert judged(FAILURES_ONLY, well).verdict().outcome == INCONCLUSIVE  # and no pass: it is no comparison
     assert judged(FAILURES_ONLY, ill).verdict().outcome == ROLLBACK
     unlimited = Plan(gates=Gates(FailureGate(limit=None), None))
     assert judged(unlimited, ill).verdict().outcome != ROLLBACK
@@ -142,8 +151,12 @@ def test_shares_are_of_one_step() -> None:
 
 
 def test_what_was_diverted_is_missed() -> None:
-    judge = judged(FAILURES_ONLY, observed(0.1, outcomes(900), NOTHING, diverted=100))
-    assert judge.verdict().share.alarm
+    shares = [
+        judged(FAILURES_ONLY, observed(0.1, outcomes(900), outcomes(100), diverted)).verdict().share
+        for diverted in (0, 1000)
+    ]
+    assert shares[0].alarm is None
+    assert (shares[1].seen, bool(shares[1].alarm)) == (0.05, True)
 
 
 def traffic(rng: random.Random, before: Outcomes, requests: int) -> Outcomes:
