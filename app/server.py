@@ -18,6 +18,7 @@ from gevent.pywsgi import WSGIServer
 from app.access_log import AccessLog
 from app.admin.instance import instance_report
 from app.admin.live import Live
+from app.admin.observer import Observer
 from app.admin.report_files import ReportFiles
 from app.admin.reporter import LIMIT as REPORT_LIMIT
 from app.admin.reporter import Reporter
@@ -177,8 +178,9 @@ class Service:
         self._files = ReportFiles(settings.state_dir, os.getppid(), os.getpid()) if worker else None
         self._live = Live(self.gateway, self.fleet.loads, self.refresher.state)
         self.admin = self._admin() if settings.admin_port else None
+        self.observer = Observer(self.stats.versions, lambda: self.gateway.snapshot.balancer)
         self.reporter = Reporter(
-            lambda: instance_report(self._live, settings.admin_url),
+            lambda: instance_report(self._live, settings.admin_url, self.observer),
             f"{settings.service}/instances/",
             lambda: self.refresher.state().config_server,
             lambda urls: KeyClient(urls, settings.config_token, limit=REPORT_LIMIT),
@@ -234,7 +236,9 @@ class Service:
         return Admin(settings.admin_host, settings.admin_port, live, self._files, shared=settings.reuse_port)
 
     def _apply(self, config: Config, _document: Document) -> None:
-        self.gateway.snapshot = self.fleet.snapshot(config, self.gateway.snapshot)
+        snapshot = self.fleet.snapshot(config, self.gateway.snapshot)
+        self.observer.look()  # what has come until now came under the former ratio
+        self.gateway.snapshot = snapshot
         self.fleet.retire(config)
         self.health.adopt(config, self.fleet.loads)
         self.gateway.admission.recheck()

@@ -31,6 +31,11 @@ class Settings:
     access_log: str | None = None
     reuse_port: bool = False
     grace: float = 30.0
+    pilot_host: str = "127.0.0.1"
+    pilot_port: int = 8090
+    pilot_token: str | None = None
+    pilot_names: str = ""
+    webhook_secret: str | None = None
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -75,6 +80,7 @@ def _switch(text: str) -> bool:
 _READERS: dict[str, Callable[[str], Any]] = {
     "port": _port,
     "admin_port": _port,
+    "pilot_port": _port,
     "config_file": Path,
     "state_dir": Path,
     "tls_cert": Path,

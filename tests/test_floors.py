@@ -38,6 +38,7 @@ FLOORS = {
     "app.proxy": 2,
     "app.admin": 3,
     "app.pilot": 3,
+    "app.pilot.__main__": 4,
     "app.certificate": 4,
     "app.cli": 4,
     "app.handshake": 4,

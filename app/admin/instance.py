@@ -8,7 +8,9 @@ from typing import Any, TypedDict
 
 from app import __version__
 from app.admin.live import Live
+from app.admin.observer import Observer
 from app.admin.report import Counters, Gauges, Worker
+from app.rollout import report
 
 
 class InstanceReport(TypedDict):
@@ -21,19 +23,21 @@ class InstanceReport(TypedDict):
     host: str
     admin: str | None
     rejected: Mapping[str, Any] | None
+    observed: Mapping[str, Any]
     since: float
     counters: Counters
     gauges: Gauges
     workers: list[Worker]
 
 
-def instance_report(live: Live, admin: str | None) -> InstanceReport:
-    """As of now."""
+def instance_report(live: Live, admin: str | None, observer: Observer) -> InstanceReport:
+    """As of now. `observed`: see rollout.report."""
     rejected = live.state().rejected
     return {
         "serin": __version__,
         "host": socket.gethostname(),
         "admin": admin,
         "rejected": {"etag": rejected.etag, "faults": dict(rejected.faults)} if rejected else None,
+        "observed": report.dump(observer.observed()),
         **live.report(),
     }

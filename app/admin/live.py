@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from app.admin.report import Counters, Gauges, Report, ServerGauges, VersionCounters, Worker
+from app.admin.report import Counters, Gauges, Report, ServerGauges, VersionCounters, Worker, both
 from app.balance.server import Load
 from app.balance.standing import WHOLE
 from app.config.model import Config
@@ -51,7 +51,10 @@ class Live:
     def _counters(self, state: RefreshState) -> Counters:
         stats = self._gateway.stats
         return {
-            "versions": {name: _version(figures) for name, figures in stats.versions.items()},
+            "versions": {
+                name: both(_version(figures), _version(stats.apart[name]))
+                for name, figures in stats.versions.items()
+            },
             "servers": {
                 url: {"requests": load.requests, "failures": load.failures, "ejections": load.ejections}
                 for url, load in self._loads.items()

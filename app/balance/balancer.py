@@ -20,6 +20,9 @@ from app.balance.sticky import Identity, Rendezvous, digester, new_visitor
 from app.balance.styles import STYLES, Choices, Share
 from app.config.model import Config
 
+_BITS = bytes(1 << bit for bit in range(8))
+_MOST_HITS = 1000
+
 
 class Choice(NamedTuple):
     """Where a request goes. `new_visitor`: an id to set by cookie; `how`: `override`, `sticky`, `style`."""
@@ -34,7 +37,9 @@ class Balancer:
 
     `loads` gives the Load of a URL, the same one at every call. `previous` is the Balancer in force until
     now: its rotations and the canary's share go on where they stand. It is not kept.
-    `out`: the versions that have servers, of which none is available.
+    `out`: the versions that have servers, of which none is available. Of visitors that stick, by the first 20 bits
+    of their points: `seen` has a bit for each that came, `hits` the ratio at which the last of them met a failure;
+    whoever reads them may empty `seen`.
     """
 
     __slots__ = (
@@ -49,8 +54,10 @@ class Balancer:
         "_stuck",
         "_styled",
         "config",
+        "hits",
         "identity",
         "out",
+        "seen",
         "servers",
     )
 
@@ -72,6 +79,9 @@ class Balancer:
         self._sticky = config.sticky_sessions
         self._share: Share = previous._share if previous else Share(rng)
         self._groups: dict[str, Group] = previous._groups if previous else {}
+        same = previous is not None and previous.config.salt == config.salt
+        self.seen: bytearray = previous.seen if previous and same else bytearray(2**17)
+        self.hits: dict[int, float] = previous.hits if previous and same else {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -109,9 +119,23 @@ class Balancer:
             return self._styled[self._pick(facts)]
         visitor = self.identity.of(facts)
         if visitor is not None:
-            return self._stuck[self._place(self._digest(visitor))]
+            digest = self._digest(visitor)
+            self.seen[digest >> 111] |= _BITS[digest >> 108 & 7]
+            return self._stuck[self._place(digest)]
         visitor = new_visitor(self._rng)
-        return Choice(self._place(self._digest(visitor)), visitor, "sticky")
+        digest = self._digest(visitor)
+        self.seen[digest >> 111] |= _BITS[digest >> 108 & 7]
+        return Choice(self._place(digest), visitor, "sticky")
+
+    def note_failure(self, choice: Choice, facts: Facts) -> None:
+        """The first try of this request has failed. Remembers the newest visitors whom that befell."""
+        if choice.how != "sticky":
+            return
+        visitor = choice.new_visitor or self.identity.of(facts)
+        if visitor is not None:
+            self.hits.setdefault(self._digest(visitor) >> 108, self.config.ratio)
+            if len(self.hits) > _MOST_HITS:
+                del self.hits[next(iter(self.hits))]
 
     def serving(self, version: str) -> tuple[Server, ...]:
         """Those of its servers that may be chosen."""

@@ -7,7 +7,7 @@ force counts as done, for the hash in an ETag tells. Failures as in `calls`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -105,6 +105,17 @@ class KeyClient:
             if not conflict.etag.endswith("-" + sha256(raw).hexdigest()[:12]):
                 raise
             return Written(conflict.etag, int(conflict.etag.partition("-")[0]), changed=False)
+
+    def transact(self, conditions: Mapping[str, str], key: str, value: Any, how: Write) -> Written:
+        """Store `value` under `key` if each key of `conditions` still has that ETag. Raises ConfigConflict."""
+        body = {
+            "if": [{"key": name, "etag": etag} for name, etag in conditions.items()],
+            "do": [{"put": key, "value": value}],
+        }
+        told = {name: text for name, text in how.headers().items() if name.startswith("X-")}
+        headers = told | {"Content-Type": "application/json"}
+        (result,) = _json(self._call("POST", "/v1/txn", headers=headers, data=json.dumps(body)))["results"]
+        return Written(result["etag"], result["revision"], result["changed"])
 
     def restore(self, key: str, revision: int, how: Write) -> Written:
         """Store again what was there at a revision. Raises ConfigConflict as `put`, ConfigMissing if it is unknown."""

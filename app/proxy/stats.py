@@ -44,10 +44,13 @@ class Stats:
     """Figures of one process. `refused` counts, by reason, the answers of our own instead of a server's.
 
     `tries` counts tries beyond the first by what they are for, and those that the budget did not allow;
-    `again` has the figures of all these.
+    `again` has the figures of all these. `versions` has no requests that an override sent; `apart` has those.
     """
 
     versions: dict[str, VersionStats] = field(
+        default_factory=lambda: {"stable": VersionStats(), "canary": VersionStats()}
+    )
+    apart: dict[str, VersionStats] = field(
         default_factory=lambda: {"stable": VersionStats(), "canary": VersionStats()}
     )
     choices: dict[str, int] = field(

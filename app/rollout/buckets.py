@@ -45,6 +45,11 @@ class Buckets:
         own = int.from_bytes(self._bits[number::SLICES])
         self._bits[number::SLICES] = (own | int.from_bytes(part)).to_bytes(SLICE_BYTES)
 
+    def unite(self, bits: bytes | bytearray, end: int) -> None:
+        """Put in what is in another set's bits, of the buckets before `end`."""
+        others = int.from_bytes(bits, "little") & (1 << end) - 1
+        self._bits[:] = (int.from_bytes(self._bits, "little") | others).to_bytes(_BYTES, "little")
+
     def count(self, end: int, without: Buckets) -> tuple[int, int]:
         """How many before `end`, and how many from there on, are in this set and not in the other."""
         own, other = (int.from_bytes(each._bits, "little") for each in (self, without))

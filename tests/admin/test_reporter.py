@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.admin.instance import instance_report
+from app.admin.observer import Observer
 from app.admin.reporter import TTL, Reporter
 from app.config.keys import KeyClient, Listing
 from app.pilot.instances import instances
@@ -124,7 +125,8 @@ def test_the_pilot_reads_what_an_instance_reports(
     reporting: Make, keys: KeyClient, url: str, instance: Instance
 ) -> None:
     instance.apply().serve("canary", 200, 503)
-    reporting(lambda: instance_report(instance.live, "http://127.0.0.1:8081"), lambda: url)
+    observer = Observer(instance.gateway.stats.versions, lambda: instance.gateway.snapshot.balancer)
+    reporting(lambda: instance_report(instance.live, "http://127.0.0.1:8081", observer), lambda: url)
     (found,) = wait_until(lambda: instances(keys, "shop"))
     assert (found.etag, found.revision, found.rejected) == ("3-abc", 3, None)
     canary = found.report["counters"]["versions"]["canary"]
