@@ -16,7 +16,7 @@ pytestmark = pytest.mark.end_to_end
 
 @pytest.fixture
 def ports():
-    return {usual: free_port() for usual in (8080, 8081, 7001, 9001, 9002)}
+    return {usual: free_port() for usual in (8080, 8081, 8090, 7001, 9001, 9002)}
 
 
 def moved(file, ports, folder):
@@ -38,6 +38,7 @@ def demo(tmp_path, ports):
         "CONFIG_FILE": str(moved("config/canary.json", ports, tmp_path)),
         "STATE_DIR": str(tmp_path / "var"),
         "KV_PORT": str(ports[7001]),
+        "PILOT_PORT": str(ports[8090]),
         "KV_STORE": f"sqlite:///{tmp_path / 'kv.db'}",
     }
     procfile = moved("config/Procfile.demo", ports, tmp_path)
