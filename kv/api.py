@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wrappers import Response
 
 from kv import routes
+from kv.admission import Admission
 from kv.asked import Asked
 from kv.endpoints.documents import Documents
 from kv.endpoints.operations import Operations
@@ -31,21 +32,23 @@ log = logging.getLogger(__name__)
 
 
 class Api:
-    """`names` are host names to answer to besides IP addresses and localhost."""
+    """`names` are host names to answer to besides IP addresses and localhost. `admission`: by default of anybody."""
 
     def __init__(
         self,
         store: Store,
         names: Collection[str] = (),
         *,
+        admission: Admission | None = None,
         pace: Pace | None = None,
         chance: random.Random | None = None,
     ) -> None:
         self._store = store
         self._names = frozenset(name.lower() for name in names)
+        self._admission = admission or Admission()
         chance = chance or random.Random()  # noqa: S311  it spreads load, and hides nothing
         self._parts: dict[type, Any] = {
-            Documents: Documents(store, pace or Pace(), chance),
+            Documents: Documents(store, self._admission, pace or Pace(), chance),
             SchemaFiles: SchemaFiles(Schemas(store)),
             Operations: Operations(store),
         }
@@ -58,6 +61,7 @@ class Api:
         try:
             guard(request, self._names)
             endpoint, name = routes.find(request)
+            self._admission.admit(request, endpoint.need, name)
             response = endpoint.call(self._parts[endpoint.part], request, name)
         except KvError as error:
             response = problem(error)

@@ -14,6 +14,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from werkzeug.http import parse_etags
 from werkzeug.wrappers import Request
 
+from kv.caller import EVERYONE, Caller
 from kv.engine.base import Limits
 from kv.errors import BadRequest, LengthRequired, TooLarge, UnsupportedMediaType
 from kv.model import MAX_TTL, MIN_TTL, NO_ETAG, Condition, Meta, check_key
@@ -31,8 +32,9 @@ _AUTHOR_BYTES, _NOTE_BYTES = 256, 1024
 
 
 class Asked(Request):
-    """A request whose body is read only up to the limit, and never as a form."""
+    """A request whose body is read only up to the limit, and never as a form. `caller` is whoever was admitted."""
 
+    caller: Caller = EVERYONE
     max_content_length = MAX_BODY + 1  # one more: Werkzeug cuts a chunked body off there without a word
 
 
@@ -199,9 +201,10 @@ def is_json_patch(request: Request) -> bool:
     return request.mimetype == JSON_PATCH
 
 
-def meta(request: Request) -> Meta:
-    """X-Author and X-Note, kept in the history."""
-    return Meta(_told(request, "X-Author", _AUTHOR_BYTES), _told(request, "X-Note", _NOTE_BYTES))
+def meta(request: Asked) -> Meta:
+    """X-Author, or else the name of the token, and X-Note: kept in the history."""
+    author = _told(request, "X-Author", _AUTHOR_BYTES) or request.caller.name
+    return Meta(author, _told(request, "X-Note", _NOTE_BYTES))
 
 
 def _told(request: Request, header: str, limit: int) -> str:

@@ -57,8 +57,14 @@ class CannotApply(KvError):
     code = "cannot-apply"
 
 
+class Unauthorized(KvError):
+    """No token, or none that is known. The header WWW-Authenticate says so to programs (RFC 6750, 3)."""
+
+    code = "unauthorized"
+
+
 class Forbidden(KvError):
-    """A request that a web page could have been tricked into making."""
+    """A token without the right (`scope` in the members), or what a web page could have been tricked into asking."""
 
     code = "forbidden"
 
@@ -97,6 +103,18 @@ class Kept(KvError):
     """A ttl for a key that is there without one."""
 
     code = "kept"
+
+
+class PreconditionRequired(KvError):
+    """A write without a condition, where the server wants one (RFC 6585, 3)."""
+
+    code = "precondition-required"
+
+
+class TooManyRequests(KvError):
+    """More writes than one token may make; Retry-After says when (RFC 6585, 4)."""
+
+    code = "too-many-requests"
 
 
 class TooLarge(KvError):

@@ -10,6 +10,7 @@ from werkzeug.exceptions import MethodNotAllowed as UnknownMethod
 from werkzeug.routing import BaseConverter, Map, Rule
 from werkzeug.wrappers import Response
 
+from kv.admission import Need
 from kv.asked import Asked
 from kv.endpoints.documents import Documents
 from kv.endpoints.operations import Operations
@@ -22,6 +23,7 @@ class Endpoint(NamedTuple):
 
     part: type
     call: Callable[[Any, Asked, str], Response]
+    need: Need
 
 
 class _Rest(BaseConverter):
@@ -41,24 +43,24 @@ class _Scope(BaseConverter):
     part_isolating = False
 
 
-def _rule(path: str, part: type, call: Callable[[Any, Asked, str], Response], *methods: str) -> Rule:
-    return Rule(path, endpoint=Endpoint(part, call), methods=methods)
+def _rule(path: str, endpoint: Endpoint, *methods: str) -> Rule:
+    return Rule(path, endpoint=endpoint, methods=methods)
 
 
 ROUTES = (
-    _rule("/v1/kv/<key:key>", Documents, Documents.read, "GET"),
-    _rule("/v1/kv/<key:key>", Documents, Documents.put, "PUT", "POST"),
-    _rule("/v1/kv/<key:key>", Documents, Documents.patch, "PATCH"),
-    _rule("/v1/kv/<key:key>", Documents, Documents.delete, "DELETE"),
-    _rule("/v1/kv/<prefix:key>", Documents, Documents.scan, "GET"),
-    _rule("/v1/txn", Documents, Documents.transact, "POST"),
-    _rule("/v1/schema/<scope:key>", SchemaFiles, SchemaFiles.read, "GET"),
-    _rule("/v1/schema/<scope:key>", SchemaFiles, SchemaFiles.put, "PUT", "POST"),
-    _rule("/v1/schema/<scope:key>", SchemaFiles, SchemaFiles.delete, "DELETE"),
-    _rule("/v1/schemas", SchemaFiles, SchemaFiles.list_all, "GET"),
-    _rule("/-/healthz", Operations, Operations.alive, "GET"),
-    _rule("/-/readyz", Operations, Operations.ready, "GET"),
-    _rule("/-/backup", Operations, Operations.backup, "GET"),
+    _rule("/v1/kv/<key:key>", Endpoint(Documents, Documents.read, Need.READ), "GET"),
+    _rule("/v1/kv/<key:key>", Endpoint(Documents, Documents.put, Need.WRITE), "PUT", "POST"),
+    _rule("/v1/kv/<key:key>", Endpoint(Documents, Documents.patch, Need.WRITE), "PATCH"),
+    _rule("/v1/kv/<key:key>", Endpoint(Documents, Documents.delete, Need.WRITE), "DELETE"),
+    _rule("/v1/kv/<prefix:key>", Endpoint(Documents, Documents.scan, Need.READ), "GET"),
+    _rule("/v1/txn", Endpoint(Documents, Documents.transact, Need.WRITE_EACH), "POST"),
+    _rule("/v1/schema/<scope:key>", Endpoint(SchemaFiles, SchemaFiles.read, Need.READ), "GET"),
+    _rule("/v1/schema/<scope:key>", Endpoint(SchemaFiles, SchemaFiles.put, Need.WRITE), "PUT", "POST"),
+    _rule("/v1/schema/<scope:key>", Endpoint(SchemaFiles, SchemaFiles.delete, Need.WRITE), "DELETE"),
+    _rule("/v1/schemas", Endpoint(SchemaFiles, SchemaFiles.list_all, Need.READ_ALL), "GET"),
+    _rule("/-/healthz", Endpoint(Operations, Operations.alive, Need.NOTHING), "GET"),
+    _rule("/-/readyz", Endpoint(Operations, Operations.ready, Need.NOTHING), "GET"),
+    _rule("/-/backup", Endpoint(Operations, Operations.backup, Need.READ_ALL), "GET"),
 )
 _MAP = Map(
     ROUTES,

@@ -13,23 +13,21 @@ from collections.abc import Mapping
 import gevent
 from gevent.event import AsyncResult
 
-from kv.api import Api
-from kv.engine import engine_from
 from kv.errors import BadSetting, CannotStart
 from kv.server import Server
+from kv.service import Service
 from kv.settings import Settings, check_reach, read_settings
-from kv.store import Store
 
 log = logging.getLogger("kv")
 
 _DESCRIPTORS = 65_536
 
 
-def run(environ: Mapping[str, str], *, insecure: bool = False) -> int:
+def run(environ: Mapping[str, str], *, conditional: bool = False, insecure: bool = False) -> int:
     """Serve until SIGTERM or SIGINT; the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        settings = read_settings(environ, insecure=insecure)
+        settings = read_settings(environ, conditional=conditional, insecure=insecure)
         check_reach(settings)
         return serve(settings)
     except BadSetting as error:
@@ -46,16 +44,16 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, ending.set, 0)
     _allow_many_connections()
-    store = Store(engine_from(settings.store))
-    store.start(on_failure=lambda: ending.set(1))
+    service = Service(settings)
+    service.start(on_failure=lambda: ending.set(1))
     try:
-        return _listen(settings, store, ending)
+        return _listen(settings, service, ending)
     finally:
-        store.stop()
+        service.stop()
 
 
-def _listen(settings: Settings, store: Store, ending: AsyncResult[int]) -> int:
-    server = Server((settings.host, settings.port), Api(store, settings.names))
+def _listen(settings: Settings, service: Service, ending: AsyncResult[int]) -> int:
+    server = Server((settings.host, settings.port), service.api)
     try:
         server.start()
     except OSError as error:
@@ -63,7 +61,7 @@ def _listen(settings: Settings, store: Store, ending: AsyncResult[int]) -> int:
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     log.info("listening on http://%s:%d, store %s", shown, server.server_port, settings.shown_store)
     status = ending.get()
-    store.hub.release()
+    service.release()
     server.stop()
     return int(status or 0)
 

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from kv.errors import BadSetting
 
@@ -14,6 +15,7 @@ from kv.errors import BadSetting
 class Settings:
     """`names`: hosts to answer to besides IP addresses and localhost. `port` 0 takes a free one.
 
+    `tokens`: the file of those who may come; None lets everybody. `conditional`: take no write without a condition.
     `insecure`: listen beyond loopback, open to everyone there.
     """
 
@@ -21,6 +23,8 @@ class Settings:
     port: int = 7001
     store: str = "sqlite:///var/kv.db"
     names: tuple[str, ...] = ()
+    tokens: Path | None = None
+    conditional: bool = False
     insecure: bool = False
 
     @property
@@ -29,24 +33,29 @@ class Settings:
         return re.sub(r"//[^/]*@", "//", self.store)
 
 
-def read_settings(environ: Mapping[str, str], *, insecure: bool = False) -> Settings:
-    """KV_HOST, KV_PORT, KV_STORE and KV_NAMES. Raises BadSetting."""
+def read_settings(
+    environ: Mapping[str, str], *, conditional: bool = False, insecure: bool = False
+) -> Settings:
+    """KV_HOST, KV_PORT, KV_STORE, KV_NAMES, KV_TOKENS and KV_REQUIRE_PRECONDITIONS. Raises BadSetting."""
     default = Settings()
     return Settings(
         environ.get("KV_HOST") or default.host,
         _port(environ.get("KV_PORT") or str(default.port)),
         environ.get("KV_STORE") or default.store,
         _names(environ.get("KV_NAMES", "")),
+        _path(environ.get("KV_TOKENS")),
+        conditional or _switch("KV_REQUIRE_PRECONDITIONS", environ),
         insecure,
     )
 
 
 def check_reach(settings: Settings) -> None:
-    """Raises BadSetting for an address beyond loopback that was not asked for with --insecure."""
-    if not settings.insecure and not _is_loopback(settings.host):
+    """Raises BadSetting for an address beyond loopback, unless there are tokens or --insecure asks for it."""
+    if not settings.insecure and not settings.tokens and not _is_loopback(settings.host):
         raise BadSetting(
             f"KV_HOST is {settings.host!r}: everyone who reaches it could change the configuration. "
-            "Listen on 127.0.0.1, or give --insecure if the network itself is guarded"
+            "Name a file of tokens in KV_TOKENS, or listen on 127.0.0.1, or give --insecure if the network itself is "
+            "guarded"
         )
 
 
@@ -63,6 +72,17 @@ def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise BadSetting(f"KV_PORT is {text!r}, not a port")
     return int(text)
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _switch(name: str, environ: Mapping[str, str]) -> bool:
+    text = environ.get(name) or "off"
+    if text not in ("on", "off"):
+        raise BadSetting(f"{name} is {text!r}, neither on nor off")
+    return text == "on"
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
@@ -123,11 +123,19 @@ class PrefixNews:
 class Stream:
     """One client's stream, to be sent piece by piece as it comes; `close` once it has ended, however it did.
 
-    Raises TooManyWatchers, and what the engine does.
+    It ends before its time when it is no longer `allowed`. Raises TooManyWatchers, and what the engine does.
     """
 
-    def __init__(self, store: Store, news: News, pace: Pace, chance: random.Random) -> None:
+    def __init__(
+        self,
+        store: Store,
+        news: News,
+        pace: Pace,
+        chance: random.Random,
+        allowed: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._hub = store.hub
+        self._allowed = allowed
         self._news = news
         self._heartbeat = pace.heartbeat
         self._chance = chance
@@ -148,7 +156,10 @@ class Stream:
     def _follow(self, end: float) -> Iterator[bytes]:
         while not self._hub.closing and (left := end - time.monotonic()) > 0:
             # All who were told of one change must not give their next sign of life at once too.
-            if self._watcher.wait(min(left, self._heartbeat * self._chance.uniform(0.5, 1.0))):
+            woken = self._watcher.wait(min(left, self._heartbeat * self._chance.uniform(0.5, 1.0)))
+            if not self._allowed():
+                return
+            if woken:
                 yield from _blocks(self._news.since(self._watcher.since))
             else:
                 yield b": %d\n\n" % self._hub.revision

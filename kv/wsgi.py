@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING
 
 from gevent.lock import RLock
 
-from kv.api import Api
-from kv.engine import engine_from
 from kv.errors import CannotStart, Unavailable
 from kv.problem import problem
+from kv.service import Service
 from kv.settings import read_settings
-from kv.store import Store
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -39,32 +37,31 @@ class Application:
     def __init__(self, environ: Mapping[str, str], on_failure: Callable[[], None] = _end_worker) -> None:
         self._environ = environ
         self._on_failure = on_failure
-        self._api: Api | None = None
-        self._store: Store | None = None
+        self._service: Service | None = None
         self._opening = RLock()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            api = self._api or self._open()
+            service = self._service or self._open()
         except CannotStart as error:
             log.error("%s", error.detail)
             return problem(Unavailable(error.detail))(environ, start_response)
-        return api(environ, start_response)
+        return service.api(environ, start_response)
 
     def release(self) -> None:
         """Let waiting readers go, and those who come later not wait."""
-        if self._store is not None:
-            self._store.hub.release()
+        if self._service is not None:
+            self._service.release()
 
-    def _open(self) -> Api:
+    def _open(self) -> Service:
         with self._opening:
-            if self._api is None:
+            if self._service is None:
                 settings = read_settings(self._environ)
-                store = Store(engine_from(settings.store))
-                store.start(self._on_failure)
-                self._store, self._api = store, Api(store, settings.names)
+                service = Service(settings)
+                service.start(self._on_failure)
+                self._service = service
                 log.info("store %s", settings.shown_store)
-            return self._api
+            return self._service
 
 
 application = Application(os.environ)

@@ -9,6 +9,7 @@ from typing import Any
 from werkzeug.wrappers import Response
 
 from kv import answer, asked, transaction
+from kv.admission import Admission
 from kv.asked import Asked
 from kv.errors import NotFound
 from kv.model import NO_ETAG, Item, check_key, check_prefix
@@ -21,8 +22,9 @@ PAGE_BYTES = 8 * 1024 * 1024
 class Documents:
     """`pace` and `chance`: how long streams last."""
 
-    def __init__(self, store: Store, pace: Pace, chance: random.Random) -> None:
+    def __init__(self, store: Store, admission: Admission, pace: Pace, chance: random.Random) -> None:
         self._store = store
+        self._admission = admission
         self._pace = pace
         self._chance = chance
 
@@ -78,7 +80,8 @@ class Documents:
 
     def _stream(self, request: Asked, news: News) -> Response:
         asked.parameters(request)
-        return answer.stream(Stream(self._store, news, self._pace, self._chance))
+        allowed = self._admission.lasting(request)
+        return answer.stream(Stream(self._store, news, self._pace, self._chance, allowed))
 
     def put(self, request: Asked, key: str) -> Response:
         check_key(key)
@@ -108,6 +111,7 @@ class Documents:
         asked.parameters(request)
         asked.no_conditions(request)
         wanted, meta = transaction.parse(asked.body(request)), asked.meta(request)
+        self._admission.check_transaction(request.caller, wanted)
         return answer.committed(self._store.transact(wanted, meta))
 
 

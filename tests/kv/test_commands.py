@@ -19,6 +19,7 @@ from kv.cli.client import Client
 from kv.cli.events import follow
 from kv.model import Meta
 from kv.stream import Pace
+from kv.tokens import digest
 from tests.support.kv_helpers import serving
 from tests.support.processes import ROOT, free_port, wait_until
 
@@ -285,3 +286,21 @@ def test_as_a_process(url, store):
         check=False,
     )
     assert (done.returncode, json.loads(done.stdout)["revision"], done.stderr) == (0, 1, b"")
+
+
+def test_a_token_and_its_entry(kv):
+    result = kv("token", "ann", "--read", "canary/", "--read", "/", "--write", "canary/config", "--json")
+    made = json.loads(result.stdout)
+    entry = {"name": "ann", "read": ["canary/", ""], "write": ["canary/config"]}
+    assert (result.exit_code, made["entry"]) == (0, entry | {"sha256": digest(made["token"])})
+    shown = kv("token", "ann").stdout.splitlines()
+    assert [line.partition(":")[0] for line in shown] == ["token", "entry"]
+    assert json.loads(shown[1].removeprefix("entry:"))["sha256"] == digest(
+        shown[0].removeprefix("token:").strip()
+    )
+
+
+@pytest.mark.parametrize("arguments", [["a b"], ["ann", "--read", "a//b"], ["ann", "--write", "../x"]])
+def test_no_token_of_an_odd_name_or_scope(kv, arguments):
+    result = kv("token", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")

@@ -37,14 +37,27 @@ def run(*arguments, **env):
 
 
 def test_defaults():
-    assert read_settings({}) == Settings("127.0.0.1", 7001, "sqlite:///var/kv.db", (), False)
+    assert read_settings({}) == Settings("127.0.0.1", 7001, "sqlite:///var/kv.db", (), None)
 
 
 def test_settings():
-    environ = {"KV_HOST": "::1", "KV_PORT": "0", "KV_STORE": "memory://", "KV_NAMES": "kv.internal, KV"}
-    assert read_settings(environ, insecure=True) == Settings(
-        "::1", 0, "memory://", ("kv.internal", "kv"), True
+    environ = {
+        "KV_HOST": "::1",
+        "KV_PORT": "0",
+        "KV_STORE": "memory://",
+        "KV_NAMES": "kv.internal, KV",
+        "KV_TOKENS": "tokens.json",
+        "KV_REQUIRE_PRECONDITIONS": "on",
+    }
+    assert read_settings(environ) == Settings(
+        "::1", 0, "memory://", ("kv.internal", "kv"), Path("tokens.json"), conditional=True
     )
+    assert read_settings({}, conditional=True, insecure=True) == Settings(conditional=True, insecure=True)
+
+
+def test_a_switch_is_on_or_off():
+    with pytest.raises(BadSetting, match="KV_REQUIRE_PRECONDITIONS is 'yes'"):
+        read_settings({"KV_REQUIRE_PRECONDITIONS": "yes"})
 
 
 @pytest.mark.parametrize("port", ["x", "-1", "65536", "7001.5", "²"])
@@ -65,6 +78,7 @@ def test_beyond_loopback_only_if_asked_for(host):
     with pytest.raises(BadSetting, match="--insecure"):
         check_reach(Settings(host=host))
     check_reach(Settings(host=host, insecure=True))
+    check_reach(Settings(host=host, tokens=Path("tokens.json")))
 
 
 @pytest.mark.end_to_end
@@ -78,6 +92,9 @@ def test_beyond_loopback_only_if_asked_for(host):
         ({"KV_STORE": "kv.db"}, "memory://, sqlite://"),
         ({"KV_PORT": "seven"}, "KV_PORT"),
         ({"KV_HOST": "0.0.0.0"}, "--insecure"),
+        ({"KV_HOST": "0.0.0.0"}, "KV_TOKENS"),
+        ({"KV_TOKENS": "/nowhere/tokens.json"}, "/nowhere/tokens.json cannot be read"),
+        ({"KV_TOKENS": "README.md"}, "README.md is not JSON"),
     ],
 )
 def test_bad_settings_end_with_2(env, told):

@@ -27,12 +27,20 @@ class EventSource:
     """One stream from `path`; it does not reconnect. `comments` and `retry` are what came of these so far."""
 
     def __init__(
-        self, address: Address, path: str, last_event_id: str | None = None, *, timeout: float = 10.0
+        self,
+        address: Address,
+        path: str,
+        last_event_id: str | None = None,
+        *,
+        token: str | None = None,
+        timeout: float = 10.0,
     ) -> None:
         self._connection = HTTPConnection(*address, timeout=timeout)
         headers = {"Accept": "text/event-stream"}
         if last_event_id is not None:
             headers["Last-Event-ID"] = last_event_id
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
         self._connection.request("GET", path, headers=headers)
         self.response: HTTPResponse = self._connection.getresponse()
         self.last_event_id = last_event_id or ""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import gevent
 from werkzeug.test import Client, TestResponse
@@ -21,7 +22,6 @@ from kv.model import Commit, Condition, Delete, Meta, Put
 from kv.schema.examiner import Examiner
 from kv.server import Server
 from kv.store import Store
-from kv.stream import Pace
 from kv.watch import Hub
 
 MakeEngine = Callable[[str, Path, Limits | None], Engine]
@@ -65,8 +65,8 @@ def serving_store(
 
 
 @contextmanager
-def serving(store: Store, bounds: Bounds | None = None, *, pace: Pace | None = None) -> Iterator[Server]:
-    server = Server(("127.0.0.1", 0), Api(store, pace=pace), bounds)
+def serving(store: Store, bounds: Bounds | None = None, **options: Any) -> Iterator[Server]:
+    server = Server(("127.0.0.1", 0), Api(store, **options), bounds)
     server.start()
     try:
         yield server
@@ -75,8 +75,8 @@ def serving(store: Store, bounds: Bounds | None = None, *, pace: Pace | None = N
         server.stop()
 
 
-def client(store: Store, names: Sequence[str] = ()) -> Client:
-    return Client(Api(store, names))
+def client(store: Store, names: Sequence[str] = (), **options: Any) -> Client:
+    return Client(Api(store, names, **options))
 
 
 def etag(response: TestResponse) -> str:

@@ -34,7 +34,8 @@ class Stack:
     """All the processes and how to talk to them: `kv`, `web`, `stable`, `canary` are each a `Process`.
 
     `config`: fields laid over a plain document of both samples, the first config of the service.
-    `env`: added to the proxy's environment. `store`: the config server's, by default SQLite in the folder.
+    `env`: added to the proxy's environment. `store`: the config server's, by default SQLite in the folder; `kv_env`:
+    added to its environment.
     `start`: which processes the context manager starts; the four end with it, whoever started them.
     """
 
@@ -46,6 +47,7 @@ class Stack:
         config: Mapping[str, Any] | None = None,
         env: Mapping[str, str] | None = None,
         store: str | None = None,
+        kv_env: Mapping[str, str] | None = None,
         start: tuple[str, ...] = ("stable", "canary", "kv", "web"),
     ) -> None:
         self.folder = folder
@@ -53,7 +55,7 @@ class Stack:
         self.stable_port, self.canary_port = free_port(), free_port()
         self.stable = self.sample("stable", self.stable_port)
         self.canary = self.sample("canary", self.canary_port)
-        self.kv = self._config_server(store or f"sqlite:///{folder / 'kv.db'}")
+        self.kv = self._config_server(store or f"sqlite:///{folder / 'kv.db'}", kv_env or {})
         self.config_file = folder / "canary.json"
         self.config_file.write_text(json.dumps({**self.plain_config(), **(config or {})}))
         self.web = self.proxy("web", front, self.port, self.admin_port, env)
@@ -218,11 +220,12 @@ class Stack:
         command = python("samples.version", "--name", name, "--port", str(port))
         return Process(command, self._log(f"{name}-{port}"), ready=answers(f"http://127.0.0.1:{port}/"))
 
-    def _config_server(self, store: str) -> Process:
+    def _config_server(self, store: str, env: Mapping[str, str]) -> Process:
         environment = {
             "KV_HOST": "127.0.0.1",
             "KV_PORT": str(self.kv_port),
             "KV_STORE": store,
+            **env,
         }
         ready = answers(f"{self.kv_url}/-/healthz")
         return Process(python("kv"), self._log("kv"), env=environment, ready=ready)

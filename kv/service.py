@@ -1,0 +1,45 @@
+"""The one place that wires things together: a store, who may use it, and its HTTP face."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from kv import tokens
+from kv.admission import Admission
+from kv.api import Api
+from kv.engine import engine_from
+from kv.settings import Settings
+from kv.store import Store
+from kv.tokens import Tokens
+from kv.watched import Watched
+
+
+class Service:
+    """Everything of one process but the listening server: `api` is what it serves. Raises BadSetting."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._tokens = (
+            Watched([settings.tokens], partial(tokens.load, settings.tokens)) if settings.tokens else None
+        )
+        self.store = Store(engine_from(settings.store))
+        admission = Admission(self._known, conditional=settings.conditional)
+        self.api = Api(self.store, settings.names, admission=admission)
+
+    def start(self, on_failure: Callable[[], None]) -> None:
+        """See Store.start. Raises CannotStart."""
+        self.store.start(on_failure)
+        if self._tokens is not None:
+            self._tokens.start()
+
+    def release(self) -> None:
+        """Let waiting readers go, and those who come later not wait."""
+        self.store.hub.release()
+
+    def stop(self) -> None:
+        if self._tokens is not None:
+            self._tokens.stop()
+        self.store.stop()
+
+    def _known(self) -> Tokens | None:
+        return self._tokens.value if self._tokens is not None else None
