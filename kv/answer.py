@@ -58,6 +58,11 @@ def etag_in(response: Response) -> str:
     return response.get_etag()[0] or NO_ETAG
 
 
+def status(told: dict[str, Any]) -> Response:
+    """In lines, for it is read by people too."""
+    return Response(json.dumps(told, indent=2) + "\n", content_type=_JSON)
+
+
 def health(status: str, code: int = 200) -> Response:
     return _json({"status": status}, code)
 
@@ -102,7 +107,7 @@ def _entry(item: Item, with_value: bool) -> bytes:
         "revision": version.revision,
         "etag": version.etag,
         "size": version.size,
-        "modified": _time(version.meta.modified),
+        "modified": time(version.meta.modified),
         **_ttl(version),
     }
     head = json.dumps(told).encode()
@@ -114,7 +119,7 @@ def _told(version: Version) -> dict[str, Any]:
         "revision": version.revision,
         "version": version.number,
         "etag": version.etag,
-        "modified": _time(version.meta.modified),
+        "modified": time(version.meta.modified),
         "author": version.meta.author,
         "note": version.meta.note,
         "size": version.size,
@@ -130,7 +135,7 @@ def _outcome(result: Result) -> dict[str, Any]:
         "etag": version.etag,
         "version": version.number,
         "changed": result.changed,
-        "modified": _time(version.meta.modified),
+        "modified": time(version.meta.modified),
         **_ttl(version),
     }
 
@@ -141,7 +146,7 @@ def _ttl(version: Version) -> dict[str, float]:
     return {"ttl": int(version.ttl) if version.ttl.is_integer() else version.ttl}
 
 
-def _time(seconds: float) -> str:
+def time(seconds: float) -> str:
     """RFC 3339, in UTC, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Response
@@ -19,7 +19,10 @@ from kv.endpoints.documents import Documents
 from kv.endpoints.operations import Operations
 from kv.endpoints.schemas import SchemaFiles
 from kv.errors import KvError
+from kv.figures import Figures
 from kv.guard import guard
+from kv.lag import Lag
+from kv.metrics import Sources
 from kv.problem import problem
 from kv.schema.registry import Schemas
 from kv.store import Store
@@ -32,7 +35,10 @@ log = logging.getLogger(__name__)
 
 
 class Api:
-    """`names` are host names to answer to besides IP addresses and localhost. `admission`: by default of anybody."""
+    """`names` are host names to answer to besides IP addresses and localhost. `admission`: by default of anybody.
+
+    `lag` is only read here; `warnings` are shown to whoever asks for the status.
+    """
 
     def __init__(
         self,
@@ -40,21 +46,26 @@ class Api:
         names: Collection[str] = (),
         *,
         admission: Admission | None = None,
+        lag: Lag | None = None,
+        warnings: Callable[[], list[str]] = list,
         pace: Pace | None = None,
         chance: random.Random | None = None,
     ) -> None:
         self._store = store
         self._names = frozenset(name.lower() for name in names)
         self._admission = admission or Admission()
+        self._figures = Figures()
         chance = chance or random.Random()  # noqa: S311  it spreads load, and hides nothing
         self._parts: dict[type, Any] = {
             Documents: Documents(store, self._admission, pace or Pace(), chance),
             SchemaFiles: SchemaFiles(Schemas(store)),
-            Operations: Operations(store),
+            Operations: Operations(Sources(store, self._figures, lag or Lag()), warnings),
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        response = self._answer(Asked(environ))
+        request = Asked(environ)
+        response = self._answer(request)
+        self._figures.count(request.method, response.status_code, request.caller.name)
         return response(environ, start_response)
 
     def _answer(self, request: Asked) -> Response:

@@ -60,6 +60,8 @@ ROUTES = (
     _rule("/v1/schemas", Endpoint(SchemaFiles, SchemaFiles.list_all, Need.READ_ALL), "GET"),
     _rule("/-/healthz", Endpoint(Operations, Operations.alive, Need.NOTHING), "GET"),
     _rule("/-/readyz", Endpoint(Operations, Operations.ready, Need.NOTHING), "GET"),
+    _rule("/-/status", Endpoint(Operations, Operations.status, Need.A_TOKEN), "GET"),
+    _rule("/-/metrics", Endpoint(Operations, Operations.metrics, Need.A_TOKEN), "GET"),
     _rule("/-/backup", Endpoint(Operations, Operations.backup, Need.READ_ALL), "GET"),
 )
 _MAP = Map(

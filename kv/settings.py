@@ -51,7 +51,7 @@ def read_settings(
 
 def check_reach(settings: Settings) -> None:
     """Raises BadSetting for an address beyond loopback, unless there are tokens or --insecure asks for it."""
-    if not settings.insecure and not settings.tokens and not _is_loopback(settings.host):
+    if not settings.insecure and not settings.tokens and not is_loopback(settings.host):
         raise BadSetting(
             f"KV_HOST is {settings.host!r}: everyone who reaches it could change the configuration. "
             "Name a file of tokens in KV_TOKENS, or listen on 127.0.0.1, or give --insecure if the network itself is "
@@ -59,7 +59,8 @@ def check_reach(settings: Settings) -> None:
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`, a name or an address."""
     if host == "localhost":
         return True
     try:

@@ -64,6 +64,7 @@ class Hub:
         self._failure: Exception | None = None
         self.closing = False
         self.revision = 0
+        self.commits = 0
 
     def start(self, revision: int, feed: Iterable[Event], on_failure: Callable[[], None]) -> None:
         """Follow `feed` from `revision` on. `on_failure` is called once should it break."""
@@ -129,6 +130,7 @@ class Hub:
     def _tell(self, event: Event) -> None:
         self.revision = event.revision
         if isinstance(event, Commit):
+            self.commits += 1
             changed = [item.key for item in event.changes if not item.key.startswith(SCHEMAS)]
             for key in changed:
                 self.journal.add(event.revision, key)

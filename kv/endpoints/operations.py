@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Callable
 from contextlib import ExitStack
 from tempfile import TemporaryFile
 
+from prometheus_client.exposition import choose_encoder
 from werkzeug.wrappers import Response
 
-from kv import answer, asked
+from kv import __version__, answer, asked
 from kv.asked import Asked
-from kv.store import Store
+from kv.metrics import Sources, registry
 
 
 class Operations:
-    """Of the store and the process around it."""
+    """Of the store and the process around it. `warnings`: what an operator should mend."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, sources: Sources, warnings: Callable[[], list[str]]) -> None:
+        self._store = sources.store
+        self._figures = sources.figures
+        self._warnings = warnings
+        self._registry = registry(sources)
 
     def alive(self, request: Asked, _key: str) -> Response:
         asked.parameters(request)
@@ -27,6 +33,27 @@ class Operations:
         asked.parameters(request)
         self._store.check()
         return answer.health("ok")
+
+    def status(self, request: Asked, _key: str) -> Response:
+        """Everything, for people and programs."""
+        asked.parameters(request)
+        store = self._store.engine.status()
+        return answer.status(
+            {
+                "version": __version__,
+                "python": platform.python_version(),
+                "since": answer.time(self._figures.since),
+                "watchers": self._store.hub.watchers,
+                "warnings": [*store.pop("warnings", ()), *self._warnings()],
+                "store": store,
+            }
+        )
+
+    def metrics(self, request: Asked, _key: str) -> Response:
+        """For Prometheus, in the format it prefers."""
+        asked.parameters(request)
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return Response(encode(self._registry), content_type=content_type)
 
     def backup(self, request: Asked, _key: str) -> Response:
         """All that is kept, as of one moment."""

@@ -82,7 +82,10 @@ class Engine(Protocol):
         """
 
     def status(self) -> dict[str, Any]:
-        """What an operator would ask: at least `engine` and `revision`."""
+        """What an operator would ask, from memory: at least `engine`, `revision` and `keys`.
+
+        `bytes`, if known: what it takes on disk. `warnings`: sentences, if there is something to mend.
+        """
 
     def backup(self) -> Iterator[Item]:
         """All kept versions of one moment, by key and revision, while the engine goes on serving.

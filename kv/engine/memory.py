@@ -83,7 +83,7 @@ class MemoryEngine:
             yield event
 
     def status(self) -> dict[str, Any]:
-        return {"engine": "memory", "revision": self._mirror.revision}
+        return {"engine": "memory", "revision": self._mirror.revision, "keys": len(self._mirror)}
 
     def backup(self) -> Iterator[Item]:
         kept = [item for key in sorted(self._versions) for item in self._versions[key]]

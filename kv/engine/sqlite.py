@@ -7,6 +7,7 @@ in turn and makes them durable in one transaction (group commit), in the one nat
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,7 +132,14 @@ class SqliteEngine:
             yield event
 
     def status(self) -> dict[str, Any]:
-        return {"engine": "sqlite", "revision": self._mirror.revision, "file": str(self._path)}
+        return {
+            "engine": "sqlite",
+            "revision": self._mirror.revision,
+            "keys": len(self._mirror),
+            "bytes": sum(_size(self._path.with_name(self._path.name + suffix)) for suffix in ("", "-wal")),
+            "file": str(self._path),
+            "version": sqlite3.sqlite_version,
+        }
 
     def backup(self) -> Iterator[Item]:
         snapshot = self._in_thread(self._file.snapshot)
@@ -240,6 +248,13 @@ class SqliteEngine:
         for write in batch:
             _answer(write, unknown)
         self._feed.put(self._broken)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _attempt(call: Callable[..., _T], arguments: tuple[object, ...]) -> _T | Exception:

@@ -177,6 +177,7 @@ class EtcdEngine:
         return {
             "engine": "etcd",
             "revision": self._replica.revision,
+            "keys": len(self._replica.mirror),
             "endpoint": self._gateway.endpoint,
             "connected": self._follower.connected,
             "version": self._follower.version,
