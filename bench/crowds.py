@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from app.rollout.buckets import BUCKETS, SLICES, canaries
 from app.rollout.observed import FAILURES, Observed, Stratum
-from app.rollout.recorder import Crowd
 from bench.canaries import MINUTES, RATE, Minute
 from bench.draws import binomial
+from tests.support.recorder import Crowd
 
 # So many reports bring all slices of who was seen.
 SETTLING = SLICES

@@ -9,8 +9,8 @@ import pytest
 from app.rollout.buckets import BUCKETS, SLICES, canaries
 from app.rollout.judge import Judge
 from app.rollout.plan import FailureGate, Gates, Plan
-from app.rollout.recorder import Recorder
 from app.rollout.verdict import INCONCLUSIVE, PASS, ROLLBACK
+from tests.support.recorder import Recorder
 
 PLAN = Plan(gates=Gates(slow=None))
 

@@ -1,8 +1,4 @@
-"""The instance's side: counts requests as they end, and says what a report must hold. No clock, no wire.
-
-Whoever routes a request asks for the counters of the ratio in force once a config, and tells one of them how
-each request ended, unless an override sent it. What could not go where the ratio would have it is `diverted`.
-"""
+"""An instance that is told how each of its requests ended, and reports that for the verdict. No clock, no wire."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from app.rollout.buckets import SLICES, Buckets
 from app.rollout.observed import MOST_RECENT, MOST_STRATA, Observed, Outcomes, Recent, Stratum
-from app.rollout.recorder import Recorder
 from app.rollout.report import dump, load
+from tests.support.recorder import Recorder
 
 BOUNDS = (0.1, 0.2, 0.4)
 
