@@ -30,7 +30,12 @@ class Settings:
     @property
     def shown_store(self) -> str:
         """`store` without a password that may be in it."""
-        return re.sub(r"//[^/]*@", "//", self.store)
+        return shown(self.store)
+
+
+def shown(store: str) -> str:
+    """What names a store, without a password that may be in it."""
+    return re.sub(r"//[^/]*@", "//", store)
 
 
 def read_settings(

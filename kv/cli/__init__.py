@@ -11,7 +11,7 @@ import click
 
 from kv import serve
 from kv.cli.reading import get, history, list_, watch
-from kv.cli.saving import backup, restore
+from kv.cli.saving import backup, copy, restore
 from kv.cli.token import token
 from kv.cli.writing import delete, put, rollback
 
@@ -25,6 +25,7 @@ COMMANDS: tuple[click.Command, ...] = (
     watch,
     backup,
     restore,
+    copy,
     token,
 )
 

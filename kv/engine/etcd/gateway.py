@@ -157,8 +157,11 @@ class Gateway:
         """Of the member that is asked at present. Raises Unavailable."""
         try:
             response = self._session.get(f"{self.endpoint}/version", timeout=self._pace.attempt)
-            return str(response.json()["etcdserver"])
+            version = str(response.json()["etcdserver"])
+            self._well = True
+            return version
         except (RequestException, ValueError, KeyError, TypeError) as error:
+            self._well = False
             raise Unavailable("etcd does not tell its version") from error
 
     def alarms(self) -> list[str]:

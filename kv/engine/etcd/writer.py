@@ -31,7 +31,7 @@ from kv.engine.etcd.messages import (
     unchanged,
 )
 from kv.engine.etcd.replica import Replica
-from kv.errors import TooLarge, Unknown
+from kv.errors import TooLarge, Unavailable, Unknown
 from kv.model import SCHEMAS, Commit, Item, Result, make_item
 
 CONDITIONS = 127
@@ -74,8 +74,8 @@ class Writer:
             written = self._send(conditions, operations, nonce, self._witness(commit.changes))
         except LeaseGone:
             return None
-        if time.monotonic() - begun > MARGIN:
-            self.renew(commit)
+        if written and time.monotonic() - begun > MARGIN:
+            self._lengthen(leases.values())
         return _at(commit, written) if written else None
 
     def renew(self, commit: Commit) -> bool:
@@ -85,6 +85,14 @@ class Writer:
         """
         held = [self._replica.lease_of(self._layout.passing(item.key)) for item in _passing(commit)]
         return all(bool(lease) and self._leases.renew(lease) for lease in held)
+
+    def _lengthen(self, leases: Iterable[int]) -> None:
+        """Their time began too long before the commit did."""
+        try:
+            for lease in leases:
+                self._leases.renew(lease)
+        except Unavailable as error:
+            raise Unknown("this was written, but may go before its time") from error
 
     def forget(self, key: str) -> None:
         """Take a deleted key and its history out of etcd, unless it has changed. Raises Unavailable."""
