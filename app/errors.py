@@ -119,3 +119,9 @@ class CommandRefused(RolloutError):
 
     status = 409
     reason = "command_refused"
+
+
+class PilotAway(RolloutError):
+    """The pilot could not be reached, or answered something that is not its contract."""
+
+    reason = "pilot_away"

@@ -33,6 +33,7 @@ class Settings:
     grace: float = 30.0
     pilot_host: str = "127.0.0.1"
     pilot_port: int = 8090
+    pilot_url: str = "http://127.0.0.1:8090"
     pilot_token: str | None = None
     pilot_names: str = ""
     webhook_secret: str | None = None

@@ -15,16 +15,17 @@ from app import serve
 from app.cli.check import check
 from app.cli.document import history, ratio, rollback, set_
 from app.cli.output import NotYet
+from app.cli.rollout import rollout
 from app.cli.status import status
-from app.errors import ConfigConflict, ConfigMissing, ConfigServerError, SerinError
+from app.errors import ConfigConflict, ConfigMissing, ConfigServerError, PilotAway, SerinError
 from app.settings import BadSetting
 
 # What a script learns of how a command ended.
 EXITS = {
     0: "done",
-    1: "refused: not valid, not there, or somebody else was quicker",
+    1: "refused: not valid, not there, not now, or somebody else was quicker; a rollout was rolled back",
     2: "wrong usage, or a wrong setting in the environment; nothing was asked",
-    3: "no config server answers, or none that can do it now",
+    3: "no config server or pilot answers, or none that can do it now",
     4: "it is written, but not every instance serves by it yet",
 }
 # The first that fits counts.
@@ -33,10 +34,11 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (ConfigConflict, 1),
     (ConfigMissing, 1),
     (ConfigServerError, 3),
+    (PilotAway, 3),
     (NotYet, 4),
     (SerinError, 1),
 )
-COMMANDS: tuple[click.Command, ...] = (check, status, ratio, set_, history, rollback)
+COMMANDS: tuple[click.Command, ...] = (check, status, ratio, set_, history, rollback, rollout)
 
 
 class Commands(click.Group):
@@ -61,7 +63,7 @@ class Commands(click.Group):
 def main(context: click.Context) -> None:
     """Serin's proxy. Without a command it serves, as the environment says; so does `run`.
 
-    The other commands find the config server by CONFIG_SERVER, CONFIG_KEY and CONFIG_TOKEN.
+    The other commands find the config server by CONFIG_SERVER, CONFIG_KEY and CONFIG_TOKEN, the pilot by PILOT_URL.
     """
     if context.invoked_subcommand is None:
         context.exit(serve.run(os.environ))

@@ -23,16 +23,21 @@ class Reach:
     service: str
 
 
+def settings() -> Settings:
+    """What the environment says. Raises BadSetting."""
+    return Settings.from_environ(os.environ)
+
+
 @contextmanager
 def reached() -> Iterator[Reach]:
     """For the time of a command. Raises BadSetting."""
-    settings = Settings.from_environ(os.environ)
+    found = settings()
     try:
-        keys = KeyClient(settings.config_server, settings.config_token, limit=5.0)
+        keys = KeyClient(found.config_server, found.config_token, limit=5.0)
     except ValueError as fault:
         raise BadSetting(f"CONFIG_SERVER: {fault}") from None
     try:
-        yield Reach(keys, Editor(keys, settings.config_key), settings.service)
+        yield Reach(keys, Editor(keys, found.config_key), found.service)
     finally:
         keys.close()
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from click.testing import CliRunner, Result
 
+from app.cli import main
 from tests.support.load import Load
 from tests.support.processes import Process, answers, fetch, free_port, python, wait_until
 from tests.support.stack import KEY, Stack
@@ -88,6 +90,26 @@ def test_a_canary_that_fails_is_rolled_back(tmp_path):
         print(f"rolled back after {time.monotonic() - began:.1f} s")
         assert stack.document()["ratio"] == 0
         assert "fails more often" in pilot.rollout()["log"][-2]["reason"]
+
+
+def test_commands_drive_it(tmp_path):
+    with service(tmp_path) as (_stack, pilot):
+        wait_until(lambda: pilot.state()["pilot"]["leads"], what="the lead")
+        environment = {"PILOT_URL": pilot.url}
+
+        def run(*arguments: str) -> Result:
+            return CliRunner().invoke(main, ["rollout", *arguments], env=environment)
+
+        assert "there is no rollout" in run("status").output
+        assert run("start").exit_code == 0
+        assert run("start").exit_code == 1
+        assert json.loads(run("pause", "--json").output)["state"] == "paused"
+        assert "1 of 4" in run("status").output
+        assert run("undo").exit_code == 1
+        assert run("abort").exit_code == 0
+        assert run("watch").exit_code == 1
+        pilot.stop()
+        assert run("status").exit_code == 3
 
 
 def test_whoever_writes_the_document_has_the_wheel(tmp_path):
