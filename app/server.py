@@ -27,6 +27,7 @@ from app.balance.balancer import Balancer
 from app.balance.health import Health
 from app.certificate import Certificate
 from app.clock import Clock
+from app.config.calls import trusting
 from app.config.client import ConfigClient
 from app.config.document import Document
 from app.config.keys import KeyClient
@@ -183,7 +184,7 @@ class Service:
             lambda: instance_report(self._live, settings.admin_url, self.observer),
             f"{settings.service}/instances/",
             lambda: self.refresher.state().config_server,
-            lambda urls: KeyClient(urls, settings.config_token, limit=REPORT_LIMIT),
+            partial(_key_client, settings),
             pid=os.getpid(),
         )
 
@@ -251,7 +252,13 @@ def _certificate(settings: Settings) -> Certificate | None:
 
 
 def _config_client(settings: Settings, urls: str, of: str = "kv") -> ConfigClient:
-    return ConfigClient(urls, settings.config_key, settings.config_token, of=of)
+    new_session = trusting(settings.config_ca)
+    return ConfigClient(urls, settings.config_key, settings.config_token, of=of, new_session=new_session)
+
+
+def _key_client(settings: Settings, urls: str) -> KeyClient:
+    new_session = trusting(settings.config_ca)
+    return KeyClient(urls, settings.config_token, limit=REPORT_LIMIT, new_session=new_session)
 
 
 def allow_many_connections() -> None:

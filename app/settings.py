@@ -24,6 +24,7 @@ class Settings:
     config_key: str = "canary/config"
     config_file: Path = Path("config/canary.json")
     config_token: str | None = None
+    config_ca: Path | None = None
     state_dir: Path = Path("var")
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -78,10 +79,19 @@ def _switch(text: str) -> bool:
     return text == "on"
 
 
+def _file(text: str) -> Path:
+    try:
+        Path(text).open("rb").close()
+    except OSError as error:
+        raise BadSetting(f"{text} cannot be read: {error.strerror}") from error
+    return Path(text)
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "port": _port,
     "admin_port": _port,
     "pilot_port": _port,
+    "config_ca": _file,
     "config_file": Path,
     "state_dir": Path,
     "tls_cert": Path,

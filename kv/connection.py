@@ -193,7 +193,7 @@ class Connection(WSGIHandler):
     def _linger(self) -> None:
         self.close_connection = True
         with suppress(OSError):
-            self.socket.shutdown(SHUT_WR)
+            socket.shutdown(self.socket, SHUT_WR)  # the plain one: TLS, too, is read on
             self._incoming.allow(self._bounds.linger)
             while self.rfile.read1(_SEND_AT_ONCE):
                 pass
@@ -202,7 +202,7 @@ class Connection(WSGIHandler):
         """End a connection that waits for its next request."""
         if self.waiting:
             with suppress(OSError):
-                self.socket.shutdown(SHUT_RD)
+                socket.shutdown(self.socket, SHUT_RD)
 
 
 def _variable(field: str) -> str:

@@ -53,13 +53,14 @@ def serve(settings: Settings) -> int:
 
 
 def _listen(settings: Settings, service: Service, ending: AsyncResult[int]) -> int:
-    server = Server((settings.host, settings.port), service.api)
+    server = Server((settings.host, settings.port), service.api, tls=service.tls)
     try:
         server.start()
     except OSError as error:
         raise CannotStart(f"cannot listen on {settings.host}:{settings.port}: {error}") from error
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
-    log.info("listening on http://%s:%d, store %s", shown, server.server_port, settings.shown_store)
+    scheme = "https" if settings.tls else "http"
+    log.info("listening on %s://%s:%d, store %s", scheme, shown, server.server_port, settings.shown_store)
     status = ending.get()
     service.release()
     server.stop()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from kv import tokens
+from gevent.ssl import SSLContext
+
+from kv import certificate, tokens
 from kv.admission import Admission
 from kv.api import Api
 from kv.engine import engine_from
@@ -17,12 +20,18 @@ from kv.watched import Watched
 
 
 class Service:
-    """Everything of one process but the listening server: `api` is what it serves. Raises BadSetting."""
+    """Everything of one process but the listening server: `api` is what it serves. Raises BadSetting.
+
+    `tls` gives what connections are to be secured with; it is None where they are not.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._tokens = (
             Watched([settings.tokens], partial(tokens.load, settings.tokens)) if settings.tokens else None
+        )
+        self._certificate = (
+            Watched(settings.tls, partial(certificate.load, *settings.tls)) if settings.tls else None
         )
         self.store = Store(engine_from(settings.store))
         admission = Admission(self._known, conditional=settings.conditional)
@@ -35,8 +44,8 @@ class Service:
         """See Store.start. Raises CannotStart."""
         self.store.start(on_failure)
         self._lag.start()
-        if self._tokens is not None:
-            self._tokens.start()
+        for watched in self._watched():
+            watched.start()
 
     def release(self) -> None:
         """Let waiting readers go, and those who come later not wait."""
@@ -44,15 +53,26 @@ class Service:
 
     def stop(self) -> None:
         self._lag.stop()
-        if self._tokens is not None:
-            self._tokens.stop()
+        for watched in self._watched():
+            watched.stop()
         self.store.stop()
+
+    @property
+    def tls(self) -> Callable[[], SSLContext] | None:
+        kept = self._certificate
+        return (lambda: kept.value) if kept is not None else None
+
+    def _watched(self) -> list[Watched[Any]]:
+        return [each for each in (self._tokens, self._certificate) if each is not None]
 
     def _known(self) -> Tokens | None:
         return self._tokens.value if self._tokens is not None else None
 
     def _warnings(self) -> list[str]:
-        faults = [self._tokens.fault] if self._tokens is not None else []
-        if self._tokens is None and not is_loopback(self._settings.host):
-            faults.append("everybody who reaches this server may change everything: there are no tokens")
-        return [fault for fault in faults if fault]
+        told = [watched.fault for watched in self._watched() if watched.fault]
+        if not is_loopback(self._settings.host):
+            if self._tokens is None:
+                told.append("everybody who reaches this server may change everything: there are no tokens")
+            elif self._certificate is None:
+                told.append("tokens cross the network in the clear: there is no TLS")
+        return told

@@ -16,7 +16,7 @@ class Settings:
     """`names`: hosts to answer to besides IP addresses and localhost. `port` 0 takes a free one.
 
     `tokens`: the file of those who may come; None lets everybody. `conditional`: take no write without a condition.
-    `insecure`: listen beyond loopback, open to everyone there.
+    `insecure`: listen beyond loopback, open to everyone there. `tls`: the files of a certificate and its key.
     """
 
     host: str = "127.0.0.1"
@@ -26,6 +26,7 @@ class Settings:
     tokens: Path | None = None
     conditional: bool = False
     insecure: bool = False
+    tls: tuple[Path, Path] | None = None
 
     @property
     def shown_store(self) -> str:
@@ -41,7 +42,10 @@ def shown(store: str) -> str:
 def read_settings(
     environ: Mapping[str, str], *, conditional: bool = False, insecure: bool = False
 ) -> Settings:
-    """KV_HOST, KV_PORT, KV_STORE, KV_NAMES, KV_TOKENS and KV_REQUIRE_PRECONDITIONS. Raises BadSetting."""
+    """KV_HOST, KV_PORT, KV_STORE, KV_NAMES, KV_TOKENS, KV_REQUIRE_PRECONDITIONS, KV_TLS_CERT and KV_TLS_KEY.
+
+    Raises BadSetting.
+    """
     default = Settings()
     return Settings(
         environ.get("KV_HOST") or default.host,
@@ -51,6 +55,7 @@ def read_settings(
         _path(environ.get("KV_TOKENS")),
         conditional or _switch("KV_REQUIRE_PRECONDITIONS", environ),
         insecure,
+        _pair(environ.get("KV_TLS_CERT"), environ.get("KV_TLS_KEY")),
     )
 
 
@@ -82,6 +87,12 @@ def _port(text: str) -> int:
 
 def _path(text: str | None) -> Path | None:
     return Path(text) if text else None
+
+
+def _pair(cert: str | None, key: str | None) -> tuple[Path, Path] | None:
+    if bool(cert) != bool(key):
+        raise BadSetting("KV_TLS_CERT and KV_TLS_KEY go together: one of them is not set")
+    return (Path(cert), Path(key)) if cert and key else None
 
 
 def _switch(name: str, environ: Mapping[str, str]) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from app.config.calls import trusting
 from app.config.editor import Editor
 from app.config.keys import KeyClient
 from app.settings import BadSetting, Settings
@@ -33,7 +34,8 @@ def reached() -> Iterator[Reach]:
     """For the time of a command. Raises BadSetting."""
     found = settings()
     try:
-        keys = KeyClient(found.config_server, found.config_token, limit=5.0)
+        session = trusting(found.config_ca)
+        keys = KeyClient(found.config_server, found.config_token, limit=5.0, new_session=session)
     except ValueError as fault:
         raise BadSetting(f"CONFIG_SERVER: {fault}") from None
     try:

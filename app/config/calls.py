@@ -10,12 +10,14 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from gevent import Timeout
 from requests import ConnectionError as NoConnection
 from requests import RequestException, Response, Session
 from requests import Timeout as TooSlow
+from requests.exceptions import SSLError as Untrusted
 from urllib3.exceptions import HTTPError, ProtocolError
 
 from app.config.origin import split_origins
@@ -23,6 +25,17 @@ from app.errors import ConfigConflict, ConfigMissing, ConfigServerError
 
 _STRONG_ETAG = re.compile(r'"([!#-~]+)"')  # RFC 9110 §8.8.3
 T = TypeVar("T")
+
+
+def trusting(ca: Path | None) -> Callable[[], Session]:
+    """Makes sessions that trust the authorities in a PEM file, and no others; None: the usual ones."""
+
+    def session() -> Session:
+        made = Session()
+        made.verify = True if ca is None else str(ca)
+        return made
+
+    return session
 
 
 class Answer(NamedTuple):
@@ -163,6 +176,8 @@ class Caller:
 
 def reason(fault: Exception) -> str:
     """What a broken exchange is called."""
+    if isinstance(fault, Untrusted):
+        return "has no certificate that is trusted here; see CONFIG_CA"
     if isinstance(fault, NoConnection | ProtocolError):
         return "cannot be reached, or broke off"
     return f"gave an answer that cannot be read ({type(fault).__name__})"

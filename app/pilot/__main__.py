@@ -15,6 +15,7 @@ from gevent.pool import Pool  # noqa: E402
 from gevent.pywsgi import WSGIServer  # noqa: E402
 
 from app.admin.server import Handler  # noqa: E402
+from app.config.calls import trusting  # noqa: E402
 from app.config.keys import KeyClient  # noqa: E402
 from app.log import configure  # noqa: E402
 from app.pilot.api import Api  # noqa: E402
@@ -37,7 +38,9 @@ def main() -> int:
             raise BadSetting(
                 f"PILOT_HOST is {settings.pilot_host!r}: everyone who reaches it could steer. Set PILOT_TOKEN"
             )
-        keys = KeyClient(settings.config_server, settings.config_token)
+        keys = KeyClient(
+            settings.config_server, settings.config_token, new_session=trusting(settings.config_ca)
+        )
     except ValueError as error:
         log.error("%s", error)
         return 2

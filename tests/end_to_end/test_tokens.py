@@ -1,4 +1,4 @@
-"""A config server that wants tokens, and everybody who comes to it, as processes."""
+"""A config server that wants tokens or proves who it is, and everybody who comes to it, as processes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from kv.tokens import make
 from tests.support.kv_process import KvProcess
 from tests.support.processes import wait_until
 from tests.support.stack import KEY, Stack
+from tests.support.tls import issue, write_authority
 
 pytestmark = pytest.mark.end_to_end
 
@@ -72,3 +73,28 @@ def test_a_proxy_with_a_token(tmp_path, file, may_write):
         stack.wait_in_force(etag)
         assert stack.version() == "canary"
         assert proxy not in stack.web.output() + stack.kv.output()
+
+
+def test_a_proxy_with_an_authority_of_its_own(tmp_path):
+    """The config server is behind TLS; who has no CONFIG_CA does not believe it, and says so."""
+    cert, key = issue(tmp_path)
+    authority = write_authority(tmp_path)
+    stack = Stack(
+        tmp_path,
+        config={"ratio": 0, "config_server": None},
+        start=("stable", "canary"),
+    )
+    url = stack.kv_url.replace("http:", "https:")
+    with stack, KvProcess(tmp_path, KV_TLS_CERT=str(cert), KV_TLS_KEY=str(key), KV_PORT=str(stack.kv_port)):
+        env = {"CONFIG_SERVER": url}
+        with stack.proxy(
+            "believes", "fast_lane", stack.port, stack.admin_port, env | {"CONFIG_CA": authority}
+        ):
+            wait_until(lambda: stack.status()["config"]["source"] == "config_server", what="a config")
+            etag = request(
+                "PATCH", f"{url}/v1/kv/{KEY}", data=b'{"ratio": 1}', verify=authority, timeout=10
+            ).json()["etag"]
+            stack.wait_in_force(etag)
+        with stack.proxy("doubts", "fast_lane", stack.port, stack.admin_port, env) as doubts:
+            assert "see CONFIG_CA" in stack.status()["config"]["error"]
+            assert "Traceback" not in doubts.output()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+from gevent.ssl import SSLContext
 from werkzeug.test import Client, TestResponse
 
 from kv.api import Api
@@ -65,8 +66,14 @@ def serving_store(
 
 
 @contextmanager
-def serving(store: Store, bounds: Bounds | None = None, **options: Any) -> Iterator[Server]:
-    server = Server(("127.0.0.1", 0), Api(store, **options), bounds)
+def serving(
+    store: Store,
+    bounds: Bounds | None = None,
+    *,
+    tls: Callable[[], SSLContext] | None = None,
+    **options: Any,
+) -> Iterator[Server]:
+    server = Server(("127.0.0.1", 0), Api(store, **options), bounds, tls)
     server.start()
     try:
         yield server

@@ -8,7 +8,7 @@ from typing import Self
 
 from tests.support.processes import Process, python
 
-_LISTENING = re.compile(r"listening on (http://\S+:\d+),")
+_LISTENING = re.compile(r"listening on (https?://\S+:\d+),")
 
 
 class KvProcess(Process):
@@ -37,7 +37,7 @@ class KvProcess(Process):
     @property
     def address(self) -> tuple[str, int]:
         """The same, for a socket."""
-        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        host, _, port = self.url.partition("://")[2].rpartition(":")
         return host, int(port)
 
     def _listening(self) -> re.Match[str] | None:
