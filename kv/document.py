@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +19,7 @@ from kv.errors import BadDocument
 MAX_DEPTH = 64
 _MAX_DIGITS = 4300  # what Python converts without being told to; no double holds more than 309
 _MAX_FAULTS = 10
+_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')  # or a text, in which brackets mean nothing
 _BOM = b"\xef\xbb\xbf"
 
 _Path = tuple[Any, str | int] | None
@@ -102,7 +104,18 @@ def _decode(text: str) -> Any:
     except json.JSONDecodeError as error:
         raise BadDocument(f"{error.msg} at line {error.lineno} column {error.colno}") from None
     except RecursionError:
-        raise BadDocument(f"more than {MAX_DEPTH} levels deep") from None
+        raise BadDocument(f"more than {MAX_DEPTH} levels deep{_beyond_depth(text)}") from None
+
+
+def _beyond_depth(text: str) -> str:
+    """Where it gets too deep; the parser gives up much later, without saying where."""
+    depth = 0
+    for match in _BRACKET.finditer(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(match[0], 0)
+        if depth > MAX_DEPTH:
+            line_start = text.rfind("\n", 0, match.start()) + 1
+            return f" at line {text.count(chr(10), 0, match.start()) + 1} column {match.start() - line_start + 1}"
+    return ""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
