@@ -105,7 +105,7 @@ class Health:
         before, self._out = self._out, self._ask_to_refresh()
         for version in self._out:
             if version not in before:
-                log.error("no %s server is available", version)
+                log.warning("no %s server is available", version)
 
     def _may_eject(self, load: Load) -> bool:
         assert self._config is not None
@@ -163,8 +163,7 @@ class Health:
         for url, prober in list(self._probers.items()):
             if wanted.get(url) is not prober.load:
                 self._probers.pop(url).stop()
-                if prober.load in self._urls:
-                    self._judge(prober.load, False, "it is not probed any more")
+                self._judge(prober.load, False, "it is not probed any more")
         for url, load in wanted.items():
             if url not in self._probers:
                 self._probers[url] = Prober(load, self._judge, self._probe, self._rng)
@@ -172,7 +171,7 @@ class Health:
 
     def _judge(self, load: Load, down: bool, why: str) -> None:
         """What probes make of a server."""
-        if load.down == down:
+        if load.down == down or load not in self._urls:
             return
         log.warning("server %s is %s: %s", self._urls[load], "down" if down else "up", why)
         load.down = down

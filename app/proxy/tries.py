@@ -105,10 +105,8 @@ class Tries:
     def _way(self, errand: Errand) -> Way | None:
         if errand.seen or errand.is_spent or self._clock.now >= errand.last.ends:
             return None
-        for way in (self._shield(errand), self._retry(errand)):
-            if way is not None:
-                return way if self._affords(errand, way.reason) else None
-        return None
+        way = self._shield(errand) or self._retry(errand)
+        return way if way and self._affords(errand, way.reason) else None
 
     def _shield(self, errand: Errand) -> Way | None:
         """The canary's failure is answered for by stable."""

@@ -83,7 +83,11 @@ def ask(rig: Rig, count: int) -> set[bytes]:
 
 
 def test_lost_packets_cost_time_and_nothing_else(far):
-    with Rig("fast_lane", far) as rig, losing("-m", "statistic", "--mode", "random", "--probability", "0.05"):
+    lossy = losing("-m", "statistic", "--mode", "random", "--probability", "0.05")
+    with (
+        lossy,
+        Rig("fast_lane", far, timeouts={"connect": 15.0}) as rig,
+    ):  # the second SYN comes after a second
         assert ask(rig, 60) == {b"200"}
         assert rig.stats.versions["stable"].failures == {}
 
