@@ -108,7 +108,7 @@ class Member(Process):
         """Whether it holds itself for the leader."""
         with suppress(RequestException, AssertionError):
             status = self.ask("/v3/maintenance/status", timeout=0.5)
-            return bool(status["leader"] == status["header"]["member_id"])
+            return bool(status.get("leader") == status["header"]["member_id"])
         return False
 
 
@@ -146,9 +146,9 @@ def etcd(count: int = 1, **flags: str) -> Iterator[Cluster]:
             Member(Path(folder), f"m{number}", line, named) for number, line in enumerate(lines)
         )
         for member in members:
-            running.callback(member.stop)
             member.join(members)
             member.start(wait=False)
+            running.callback(member.kill9)
         for member in members:
             member.wait_ready()
         yield members

@@ -15,9 +15,10 @@ from kv.engine.etcd import EtcdEngine
 from kv.engine.etcd.pace import Pace
 from kv.engine.etcd.target import Target, target_from
 from kv.errors import CannotStart, Full, Unavailable, Unknown
-from kv.model import Condition, Reset
+from kv.model import Condition, Meta, Reset
 from kv.store import Store
 from tests.support.etcd import NEEDS_ETCD, coded, etcd
+from tests.support.events import EventSource
 from tests.support.kv_helpers import client, delete, held, opened, problem, put, serving, serving_store
 from tests.support.line import Line
 from tests.support.processes import wait_until
@@ -197,6 +198,15 @@ def test_those_who_wait_learn_that_nothing_is_known(member):
         with waiting as reader:
             member.kill9()
             assert problem(reader.get(timeout=20))["status"] == 503
+
+
+def test_streams_of_prefixes_end_so_that_their_clients_ask_another_server(member):
+    with serving_store(over(member)) as store, serving(store) as server:
+        store.put("a", b"1", (), Meta())
+        with EventSource(("127.0.0.1", server.server_port), "/v1/kv/") as stream:
+            stream.take(3)
+            member.kill9()
+            assert stream.ends()
 
 
 def test_one_that_stands_still_is_not_waited_for_without_end(member, engine):
