@@ -41,8 +41,12 @@ class EventSource:
             headers["Last-Event-ID"] = last_event_id
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        self._connection.request("GET", path, headers=headers)
-        self.response: HTTPResponse = self._connection.getresponse()
+        try:
+            self._connection.request("GET", path, headers=headers)
+            self.response: HTTPResponse = self._connection.getresponse()
+        except BaseException:  # whoever is killed here leaves nothing open either
+            self._connection.close()
+            raise
         self.last_event_id = last_event_id or ""
         self.comments: list[str] = []
         self.retry: int | None = None
