@@ -1,5 +1,6 @@
 """Write docs/config.md, config/schema.json and the plan's tables in docs/rollout.md out of the schemas, and
-docs/commands.md and docs/cli.md out of the commands of `python -m kv` and `python -m app`.
+docs/commands.md and docs/cli.md out of the commands of `python -m kv` and `python -m app`, and docs/openapi.json
+out of the routes of the config server.
 
 With --check, fail if they are stale.
 
@@ -27,6 +28,7 @@ from app.config.wording import as_duration  # noqa: E402
 from app.rollout.plan_schema import PlanPart  # noqa: E402
 from docs.commands import commands_page, steering_page  # noqa: E402
 from kv.cli import main as kv  # noqa: E402
+from kv.openapi import description  # noqa: E402
 
 HEAD = """# The config document
 
@@ -178,6 +180,7 @@ FILES = {
     ROOT / "docs" / "rollout.md": rollout_page,
     ROOT / "docs" / "commands.md": lambda: commands_page(kv),
     ROOT / "docs" / "cli.md": lambda: steering_page(cli.main, cli.EXITS),
+    ROOT / "docs" / "openapi.json": lambda: json.dumps(description(), indent=2) + "\n",
     ROOT / "config" / "schema.json": lambda: json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
 }
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Response
 
-from kv import routes
+from kv import openapi, routes
 from kv.admission import Admission
 from kv.asked import Asked
 from kv.endpoints.documents import Documents
@@ -59,7 +59,9 @@ class Api:
         self._parts: dict[type, Any] = {
             Documents: Documents(store, self._admission, pace or Pace(), chance),
             SchemaFiles: SchemaFiles(Schemas(store)),
-            Operations: Operations(Sources(store, self._figures, lag or Lag()), warnings),
+            Operations: Operations(
+                Sources(store, self._figures, lag or Lag()), warnings, openapi.description
+            ),
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

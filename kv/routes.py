@@ -62,6 +62,7 @@ ROUTES = (
     _rule("/-/readyz", Endpoint(Operations, Operations.ready, Need.NOTHING), "GET"),
     _rule("/-/status", Endpoint(Operations, Operations.status, Need.A_TOKEN), "GET"),
     _rule("/-/metrics", Endpoint(Operations, Operations.metrics, Need.A_TOKEN), "GET"),
+    _rule("/-/openapi.json", Endpoint(Operations, Operations.describe, Need.NOTHING), "GET"),
     _rule("/-/backup", Endpoint(Operations, Operations.backup, Need.READ_ALL), "GET"),
 )
 _MAP = Map(

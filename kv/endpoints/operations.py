@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable
 from contextlib import ExitStack
 from tempfile import TemporaryFile
+from typing import Any
 
 from prometheus_client.exposition import choose_encoder
 from werkzeug.wrappers import Response
@@ -16,9 +17,15 @@ from kv.metrics import Sources, registry
 
 
 class Operations:
-    """Of the store and the process around it. `warnings`: what an operator should mend."""
+    """Of the store and the process around it. `warnings`: what an operator should mend.
 
-    def __init__(self, sources: Sources, warnings: Callable[[], list[str]]) -> None:
+    `description` gives the whole interface in the terms of OpenAPI.
+    """
+
+    def __init__(
+        self, sources: Sources, warnings: Callable[[], list[str]], description: Callable[[], dict[str, Any]]
+    ) -> None:
+        self._description = description
         self._store = sources.store
         self._figures = sources.figures
         self._warnings = warnings
@@ -54,6 +61,11 @@ class Operations:
         asked.parameters(request)
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return Response(encode(self._registry), content_type=content_type)
+
+    def describe(self, request: Asked, _key: str) -> Response:
+        """The interface, for programs."""
+        asked.parameters(request)
+        return answer.status(self._description())
 
     def backup(self, request: Asked, _key: str) -> Response:
         """All that is kept, as of one moment."""
