@@ -13,6 +13,11 @@ from gevent import socket
 from gevent.event import Event
 
 from app.config.model import Limits
+from app.proxy.admission import Admission
+from app.proxy.fleet import Snapshot
+from app.proxy.gateway import Client
+from app.wire.head import parse_request
+from tests.balance.helpers import balancer, config
 from tests.proxy.peer import GET, Peer, Upstream
 from tests.proxy.rig import Rig
 from tests.proxy.test_servers import error_of
@@ -149,6 +154,24 @@ def test_who_leaves_the_queue_takes_no_place(leave):
         rig.comes_to_rest(urls[0])
         assert gate.served == 2
         assert rig.stats.refused == {}
+
+
+def test_who_leaves_when_a_place_has_just_become_free_hands_it_on():
+    of = config((1,), (), limits=Limits(per_server=1))
+    snapshot = Snapshot(of, balancer(of))
+    admission, request = Admission(lambda: snapshot), parse_request(GET, 1000, 1000, 10)
+    choice = snapshot.balancer.choose(request)
+    load, clients = choice.server.load, [Client(b"c", False, b"", lambda _response: None) for _ in range(2)]
+    load.in_flight = 1
+    waiting = [gevent.spawn(admission.admit, choice, request, client) for client in clients]
+    wait_until(lambda: admission.waiting == 2, what="both in the queue")
+    load.in_flight = 0
+    load.on_free(load)
+    clients[0].exchange.leave(ConnectionResetError())
+    gevent.joinall(waiting, timeout=10)
+    assert isinstance(waiting[0].exception, ConnectionResetError)
+    assert waiting[1].value is choice
+    assert (load.in_flight, admission.waiting) == (0, 0)
 
 
 def test_who_only_says_that_no_more_comes_keeps_its_place():
