@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     invariant,
+    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -25,6 +26,7 @@ from kv.json_patch import parse as parse_patch
 from kv.model import Condition, Delete, Merge, Meta, Patch, Put
 from kv.store import Store
 from kv.transaction import Transaction
+from tests.support.etcd import NEEDS_ETCD
 from tests.support.kv_helpers import ENGINES
 from tests.support.kv_model import Entry, Model
 
@@ -63,12 +65,16 @@ OPERATIONS = st.one_of(
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """`make` gives an engine over a folder; `lasting`: what it keeps is there again when it is opened again."""
+    """`make` gives an engine over a folder.
 
-    def __init__(self, make, lasting):
+    `lasts`: what of it is there again when it is opened again: "nothing", what it "kept", or "all", keys with a ttl
+    included. `alone`: it puts writes that come at once in the order in which they come.
+    """
+
+    def __init__(self, make, lasts, alone):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        self.make, self.lasting = make, lasting
+        self.make, self.lasts, self.alone = make, lasts, alone
         self.model = Model(LIMITS)
         self.start()
         self.model.revision = self.store.revision
@@ -154,6 +160,7 @@ class StoreMachine(RuleBasedStateMachine):
         wanted = Transaction(self.condition(key, guess), tuple(operations))
         self.commit(wanted.conditions, operations, lambda: self.store.transact(wanted, Meta()).results)
 
+    @precondition(lambda self: self.alone)
     @rule(operations=st.lists(OPERATIONS, min_size=2, max_size=6))
     def write_at_once(self, operations):
         """Writers who do not wait for each other get in one after the other, as they came.
@@ -172,11 +179,11 @@ class StoreMachine(RuleBasedStateMachine):
     def restart(self):
         revision = self.store.revision
         self.store.stop()
-        if self.lasting:
-            self.start()
-            self.model.restart(self.store.revision)
-        else:
+        if self.lasts == "nothing":
             self.move()
+        else:
+            self.start()
+            self.model.restart(self.store.revision, passing=self.lasts == "all")
         assert self.store.revision >= revision
 
     def move(self):
@@ -236,12 +243,20 @@ def refuse(error):
     raise error
 
 
-@pytest.mark.parametrize(("engine", "lasting"), [("memory", False), ("sqlite", True)])
-def test_a_store_is_as_its_model(engine, lasting):
+@pytest.mark.parametrize(
+    ("engine", "lasts", "alone", "examples"),
+    [
+        ("memory", "nothing", True, 40),
+        ("sqlite", "kept", True, 40),
+        pytest.param("etcd", "all", False, 4, marks=NEEDS_ETCD),
+    ],
+)
+def test_a_store_is_as_its_model(request, engine, lasts, alone, examples):
+    url = request.getfixturevalue("shared_etcd").url if engine == "etcd" else ""
     run_state_machine_as_test(
-        lambda: StoreMachine(lambda folder: ENGINES[engine]("", folder, LIMITS), lasting),
+        lambda: StoreMachine(lambda folder: ENGINES[engine](url, folder, LIMITS), lasts, alone),
         settings=settings(
-            max_examples=40,
+            max_examples=examples,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

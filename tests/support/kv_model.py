@@ -121,10 +121,11 @@ class Model:
         for key in deleted[:excess]:
             del self.kept[key]
 
-    def restart(self, revision: int) -> None:
-        """What has a ttl is gone, and the store goes on from `revision`, which is no lower."""
+    def restart(self, revision: int, *, passing: bool = False) -> None:
+        """The store goes on from `revision`, which is no lower; without what has a ttl, unless `passing`."""
         assert revision >= self.revision
-        self.passing.clear()
+        if not passing:
+            self.passing.clear()
         self.revision = revision
 
 
