@@ -42,7 +42,9 @@ class Watcher:
 
     def wait(self, seconds: float) -> bool:
         """Whether something changed since the last time this returned True, waiting at most `seconds`."""
-        changed = bool(self._changed.wait(max(seconds, 0)))
+        self._changed.wait(max(seconds, 0))
+        # Not what the wait says: of a change in the very moment when the time was up it does not know.
+        changed = bool(self._changed.is_set())
         self._changed.clear()
         return changed
 

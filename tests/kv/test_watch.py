@@ -8,7 +8,7 @@ from gevent.queue import Queue
 
 from kv.errors import TooManyWatchers, Unavailable, Unknown
 from kv.model import Commit, Meta, Progress, Reset, Result, make_item
-from kv.watch import Hub
+from kv.watch import Hub, Watcher
 
 
 def commit(revision, *keys):
@@ -117,3 +117,13 @@ def test_release_lets_everyone_go(feed):
     with feed.hub.watch("a") as watcher:
         feed.hub.release()
         assert (watcher.wait(0), feed.hub.closing) == (True, True)
+
+
+def test_a_change_in_the_moment_when_the_time_is_up_is_not_lost():
+    """A wait that ends by its time does not know of a change in the same turn of the hub."""
+    for number in range(200):
+        watcher = Watcher()
+        waiting = gevent.spawn(watcher.wait, 0.001)
+        change = gevent.spawn_later(0.0009 + number % 5 * 0.00005, watcher.wake, 1)
+        gevent.joinall([waiting, change])
+        assert waiting.get() or watcher.wait(0)
