@@ -8,6 +8,8 @@ from contextlib import ExitStack
 
 import gevent
 import pytest
+from gevent.event import Event
+from gevent.pool import Pool
 from gevent.pywsgi import WSGIServer
 
 from kv.engine.etcd.gateway import RANGE, WATCH, Compacted, Gateway, LeaseGone, Refused
@@ -32,7 +34,8 @@ class FakeMember:
     def __init__(self, *answers):
         self.answers = list(answers)
         self.asked = []
-        self._server = WSGIServer(("127.0.0.1", 0), self._serve, log=None, error_log=None)
+        # With a pool, its end is that of whoever is still silent.
+        self._server = WSGIServer(("127.0.0.1", 0), self._serve, log=None, error_log=None, spawn=Pool())
 
     def __enter__(self):
         self._server.start()
@@ -49,7 +52,7 @@ class FakeMember:
         self.asked.append((environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION")))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer is None:
-            gevent.sleep(30)
+            Event().wait()
         status, body = answer
         start_response(f"{status} -", [])
         if isinstance(body, dict):
