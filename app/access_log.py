@@ -17,6 +17,7 @@ from time import gmtime, strftime, time
 
 import gevent
 from gevent import get_hub
+from gevent.event import Event
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,17 @@ class AccessLog:
     native thread. Raises OSError.
     """
 
-    __slots__ = ("_append", "_greenlet", "_held", "_lines", "_path", "_second", "_stamp", "dropped")
+    __slots__ = (
+        "_append",
+        "_greenlet",
+        "_held",
+        "_lines",
+        "_path",
+        "_second",
+        "_stamp",
+        "_stopping",
+        "dropped",
+    )
 
     def __init__(self, path: str, append: Callable[[str, bytes], None] | None = None) -> None:
         self._path = path
@@ -44,6 +55,7 @@ class AccessLog:
         self._second = 0
         self._stamp = b""
         self._greenlet: gevent.Greenlet[..., None] | None = None
+        self._stopping = Event()
         self.dropped = 0
 
     def start(self) -> None:
@@ -55,9 +67,9 @@ class AccessLog:
     def stop(self) -> None:
         """Write what there is, and no more."""
         if self._greenlet is not None:
-            self._greenlet.kill()
+            self._stopping.set()
+            self._greenlet.join()  # a write under way is finished: two at once might change places
             self._greenlet = None
-            self._flush()
 
     def stamp(self) -> bytes:
         """The time as a line begins with it, in UTC."""
@@ -77,24 +89,20 @@ class AccessLog:
             self._lines.append(line)
 
     def _run(self) -> None:
-        while True:
-            gevent.sleep(PERIOD)
+        while not self._stopping.wait(PERIOD):
             self._flush()
+        self._flush()
 
     def _flush(self) -> None:
         lines, self._lines, self._held = self._lines, [], 0
         if not lines:
             return
-        before, error = (
-            self.dropped,
-            get_hub().threadpool.apply(_attempt, (self._append, self._path, b"".join(lines))),
-        )
+        before = self.dropped
+        error = get_hub().threadpool.apply(_attempt, (self._append, self._path, b"".join(lines)))
         if error is not None:
             self.dropped += len(lines)
-        if self.dropped > before:
-            log.error(
-                "the access log lost %d lines: %s", self.dropped - before, error or "the disk is too slow"
-            )
+        if lost := self.dropped - before:
+            log.error("the access log lost %d lines: %s", lost, error or "the disk is too slow")
 
 
 class Appender:
