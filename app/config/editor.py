@@ -41,28 +41,32 @@ class Editor:
         parse(raw)
         return self._keys.put(self.key, raw, how)
 
-    def change(self, edit: Edit, author: str, note: str) -> Change:
+    def change(self, edit: Edit, author: str, note: str, etag: str | None = None) -> Change:
         """Let `edit` change the document in force, and write what becomes of it; again if somebody else was quicker.
 
-        Raises InvalidConfig when what becomes of it is none; ConfigConflict when somebody is quicker every time.
+        `etag`: change no other document than this. Raises InvalidConfig when what becomes of it is none;
+        ConfigConflict when somebody is quicker every time, or has been.
         """
-        for _ in range(_TRIES - 1):
+        for _ in range(0 if etag else _TRIES - 1):
             try:
                 return self._change(edit, author, note)
             except ConfigConflict:
                 continue
-        return self._change(edit, author, note)
+        return self._change(edit, author, note, etag)
 
-    def restore(self, revision: int, author: str, note: str) -> Change:
-        """Write again what was there at a revision. Raises ConfigMissing, InvalidConfig and ConfigConflict."""
-        stored, before = self.read()
+    def restore(self, revision: int, author: str, note: str, etag: str | None = None) -> Change:
+        """Write again what was there at a revision; `etag`: in place of nothing else than this.
+
+        Raises ConfigMissing, InvalidConfig and ConfigConflict.
+        """
+        stored, before = self._read_if(etag)
         former = self._keys.get(self.key, revision)
         parse(former.raw)
         how = Write(stored.etag, author=author, note=note)
         return Change(before, _decoded(former.raw), self._keys.restore(self.key, revision, how))
 
-    def _change(self, edit: Edit, author: str, note: str) -> Change:
-        stored, before = self.read()
+    def _change(self, edit: Edit, author: str, note: str, etag: str | None = None) -> Change:
+        stored, before = self._read_if(etag)
         after = _decoded(stored.raw)
         edit(after)
         load(after)
@@ -70,6 +74,12 @@ class Editor:
         if after == before:
             return Change(before, after, Written(stored.etag, stored.revision, changed=False))
         return Change(before, after, self._keys.put(self.key, raw, Write(stored.etag, None, author, note)))
+
+    def _read_if(self, etag: str | None) -> tuple[Stored, dict[str, Any]]:
+        stored, document = self.read()
+        if etag not in (None, stored.etag):
+            raise ConfigConflict("another document is in force", stored.etag)
+        return stored, document
 
 
 def _decoded(raw: bytes) -> dict[str, Any]:

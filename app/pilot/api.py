@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, NotFound
-from werkzeug.wrappers import Request, Response
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.wrappers import Response
 
-from app.config.keys import Write
 from app.config.path import pointer
 from app.errors import (
     CommandRefused,
@@ -23,7 +20,8 @@ from app.errors import (
     InvalidPlan,
     SerinError,
 )
-from app.pilot.adoption import await_adoption
+from app.pilot import documents
+from app.pilot.answers import Body, as_json, problem
 from app.pilot.guard import guard
 from app.pilot.pilot import Pilot
 from app.pilot.state import state
@@ -35,27 +33,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LONGEST_WAIT = 60.0
 # The first that fits counts.
 _STATUS: tuple[tuple[type[SerinError], int], ...] = (
     (InvalidConfig, 422),
     (InvalidPlan, 422),
-    (ConfigConflict, 409),
     (CommandRefused, 409),
     (ConfigMissing, 404),
     (ConfigServerError, 503),
     (SerinError, 500),
 )
-
-
-class Body(Request):
-    """A request whose body is never a form."""
-
-    max_content_length = 512 * 1024
-
-    def json(self) -> bytes:
-        """The raw bytes."""
-        return self.get_data(cache=False, parse_form_data=False)
 
 
 class Api:
@@ -71,6 +57,7 @@ class Api:
         response = self._answer(Body(environ))
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         return response(environ, start_response)
 
     def _answer(self, request: Body) -> Response:
@@ -78,15 +65,17 @@ class Api:
             guard(request, self._token, self._names)
             return self._endpoint(request)(self, request)
         except HTTPException as refusal:
-            return _problem(refusal.code or 500, refusal.description or "", dict(refusal.get_headers()[1:]))
+            return problem(refusal.code or 500, refusal.description or "", dict(refusal.get_headers()[1:]))
         except (InvalidConfig, InvalidPlan) as invalid:
             faults = [{"pointer": pointer(at), "detail": why} for at, why in invalid.faults.items()]
-            return _problem(422, str(invalid), errors=faults)
+            return problem(422, str(invalid), errors=faults)
+        except ConfigConflict as conflict:
+            return problem(409, str(conflict), etag=conflict.etag)
         except SerinError as error:
-            return _problem(next(code for kind, code in _STATUS if isinstance(error, kind)), str(error))
+            return problem(next(code for kind, code in _STATUS if isinstance(error, kind)), str(error))
         except Exception:
             log.exception("%s %s", request.method, request.path)
-            return _problem(500, "the pilot is at fault; its log says why")
+            return problem(500, "the pilot is at fault; its log says why")
 
     @staticmethod
     def _endpoint(request: Body) -> Endpoint:
@@ -100,11 +89,16 @@ class Api:
 
     def state(self, request: Body) -> Response:
         """Everything."""
-        return _json(state(self._pilot))
+        return as_json(state(self._pilot))
+
+    def trail(self, request: Body) -> Response:
+        """How the evidence of the rollout came to be."""
+        trail = self._pilot.trail
+        return as_json({"rollout": trail.rollout, "points": trail.points})
 
     def verdict(self, request: Body) -> Response:
         """The verdict on the canary, null while there is none."""
-        return _json(state(self._pilot)["verdict"])
+        return as_json(state(self._pilot)["verdict"])
 
     def events(self, request: Body) -> Response:
         """The state as server-sent events, at every look and every change."""
@@ -119,37 +113,31 @@ class Api:
             if not self._pilot.view.changed.wait(10.0):
                 yield b": still here\n\n"
 
-    def put_config(self, request: Body) -> Response:
-        """A whole config document, in place of the one in `If-Match` or the present one."""
-        began, wait = time.monotonic(), _seconds(request.args.get("wait", "0"))
-        pilot = self._pilot
-        etags = request.if_match.as_set()
-        stored = pilot.editor.read()[0]
-        how = Write(
-            min(etags, default=stored.etag), author=_who(request), note=request.headers.get("X-Note", "")
-        )
-        written = pilot.editor.replace(request.json(), how)
-        told: dict[str, Any] = {"etag": written.etag, "revision": written.revision}
-        if not wait:
-            return _json(told | {"changed": written.changed})
-        found = await_adoption(pilot.keys, pilot.service, written, since=began, seconds=wait)
-        laggards = [{"id": each.id, "name": each.name, "why": each.why} for each in found.laggards]
-        told |= {"detail": str(found), "instances": found.instances, "laggards": laggards}
-        return _json(told | {"seconds": found.seconds}, 200 if found.complete else 202)
-
     def begin(self, request: Body) -> Response:
         """Start a rollout with a plan; without a body, with the default one."""
         plan = plan_schema.parse(request.json() or b"{}")
-        return _json(journal.dump(self._pilot.begin(plan, _who(request))), 201)
+        return as_json(journal.dump(self._pilot.begin(plan, request.author)), 201)
 
     def command(self, request: Body) -> Response:
         """One of Command, named by the path."""
         command = Command(request.path.removeprefix("/"))
-        return _json(journal.dump(self._pilot.command(command, _who(request))))
+        return as_json(journal.dump(self._pilot.command(command, request.author)))
+
+    def put_config(self, request: Body) -> Response:
+        """See documents."""
+        return documents.put(self._pilot, request)
+
+    def patch_config(self, request: Body) -> Response:
+        """See documents."""
+        return documents.patch(self._pilot, request)
+
+    def history(self, request: Body) -> Response:
+        """See documents."""
+        return documents.history(self._pilot, request)
 
     def alive(self, request: Body) -> Response:
         """The process serves."""
-        return _json({"status": "ok"})
+        return as_json({"status": "ok"})
 
 
 Endpoint = Callable[[Api, Body], Response]
@@ -157,29 +145,10 @@ ROUTES: dict[str, dict[str, Endpoint]] = {
     "/state": {"GET": Api.state},
     "/events": {"GET": Api.events},
     "/verdict": {"GET": Api.verdict},
-    "/config": {"PUT": Api.put_config},
+    "/trail": {"GET": Api.trail},
+    "/config": {"PUT": Api.put_config, "PATCH": Api.patch_config},
+    "/config/history": {"GET": Api.history},
     "/rollout": {"POST": Api.begin},
     **{f"/{command}": {"POST": Api.command} for command in Command},
     "/healthz": {"GET": Api.alive},
 }
-
-
-def _who(request: Body) -> str:
-    return request.headers.get("X-Author", "") or "somebody"
-
-
-def _seconds(text: str) -> float:
-    match = re.fullmatch(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)(ms|s|)", text)
-    if match is None:
-        raise BadRequest("wait is a duration such as 2s or 500ms, at most 60s")
-    return min(float(match[1]) / (1000 if match[2] == "ms" else 1), _LONGEST_WAIT)
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(json.dumps(value) + "\n", status, content_type="application/json")
-
-
-def _problem(status: int, detail: str, headers: dict[str, str] | None = None, **members: Any) -> Response:
-    """RFC 9457."""
-    body = json.dumps({"status": status, "detail": detail, **members}) + "\n"
-    return Response(body, status, headers, content_type="application/problem+json")

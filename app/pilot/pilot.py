@@ -29,8 +29,10 @@ from app.errors import (
     InvalidConfig,
     InvalidState,
 )
+from app.pilot.history import History
 from app.pilot.instances import Instance, instances
 from app.pilot.lease import Lease
+from app.pilot.trail import Trail
 from app.pilot.webhooks import Webhooks
 from app.rollout import journal, report
 from app.rollout.controller import advance
@@ -89,6 +91,8 @@ class Pilot:
         self.editor = Editor(keys, config_key)
         self.lease = Lease(keys, self.service, identity or secrets.token_hex(6))
         self.view = View()
+        self.trail = Trail()
+        self.history = History(keys, config_key)
         self._webhooks = webhooks
         self._period = period
         self._clock = clock
@@ -120,6 +124,7 @@ class Pilot:
             try:
                 self._look()
                 self.view.trouble = None
+                self.trail.take(self.view.at, self.view.rollout, self.view.verdict)
             except ConfigConflict:
                 log.info("somebody has written meanwhile: looking again")
             except ConfigServerError as fault:

@@ -37,6 +37,7 @@ def state(pilot: Pilot) -> dict[str, Any]:
         "config": _config(view),
         "instances": [_instance(each, view) for each in view.instances],
         "versions": {name: _version(view.instances, name) for name in ("stable", "canary")},
+        "bounds": BOUNDS,
         "servers": _servers(view.instances),
         "rollout": _rollout(view),
         "verdict": asdict(view.verdict) if view.verdict and view.rollout else None,
