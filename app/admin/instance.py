@@ -16,13 +16,15 @@ from app.rollout import report
 class InstanceReport(TypedDict):
     """As Report, of one process; `workers` has the one. `admin`: where its operator looks, None: nowhere.
 
-    `rejected`: the newest document, if it does not serve by it: `{"etag", "faults"}`.
+    `rejected`: the newest document, if it does not serve by it: `{"etag", "faults"}`. `applied`: for so many
+    seconds it has served by the present one.
     """
 
     serin: str
     host: str
     admin: str | None
     rejected: Mapping[str, Any] | None
+    applied: float | None
     observed: Mapping[str, Any]
     since: float
     counters: Counters
@@ -32,12 +34,14 @@ class InstanceReport(TypedDict):
 
 def instance_report(live: Live, admin: str | None, observer: Observer) -> InstanceReport:
     """As of now. `observed`: see rollout.report."""
-    rejected = live.state().rejected
+    state = live.state()
+    rejected, applied_at = state.rejected, state.applied_at
     return {
         "serin": __version__,
         "host": socket.gethostname(),
         "admin": admin,
         "rejected": {"etag": rejected.etag, "faults": dict(rejected.faults)} if rejected else None,
+        "applied": None if applied_at is None else round(live.now() - applied_at, 3),
         "observed": report.dump(observer.observed()),
         **live.report(),
     }

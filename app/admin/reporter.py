@@ -24,6 +24,8 @@ from app.errors import ConfigMissing, ConfigServerError
 log = logging.getLogger(__name__)
 
 PERIOD = 1.0
+# Seconds from a change to its report, drawn anew each time: whoever shares our machine has it to put in force first.
+MOMENT = (0.1, 0.25)
 # A report that is not renewed goes after so many seconds.
 TTL = 5.0
 # What a config server that does not answer is given, and how long it is left alone at the most.
@@ -34,7 +36,7 @@ _LONGEST_BACKOFF = 5.0
 class Reporter:
     """Writes `report()` under `prefix`, at the config server that `urls()` names now.
 
-    `start` and `stop` rule its greenlet; `hurry` has it report at once.
+    `start` and `stop` rule its greenlet; `hurry` has it report in a moment.
     """
 
     def __init__(
@@ -90,7 +92,8 @@ class Reporter:
                 log.exception("this instance could not be reported")
             else:
                 self._note_success()
-            self._sooner.wait(self._pause())
+            if self._sooner.wait(self._pause()) and not self._stopped:
+                gevent.sleep(self._rng.uniform(*MOMENT))
 
     def _write(self) -> None:
         client = self._connected()

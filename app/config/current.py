@@ -59,6 +59,7 @@ class Current:
         self.rejected: Rejected | None = None
         self.missing = False
         self.changes = 0
+        self.applied_at: float | None = None
 
     def ticket(self) -> Ticket:
         return Ticket(self._learnt, self._seen)
@@ -122,6 +123,7 @@ class Current:
             return self._reject(document, {"": "could not be put in force; the log says why"})
         self.config, self.document, self.source, self.rejected = config, document, source, None
         self.changes += 1
+        self.applied_at = self._wall_clock()
         log.info("config %s in force, from %s", document.etag or document.url, source)
         return True
 

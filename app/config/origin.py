@@ -7,6 +7,7 @@ grammar of a host and of a socket's path, never whether anybody answers there.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -33,6 +34,8 @@ class Origin(NamedTuple):
     port: int
 
 
+# A document names each server several times, and most changes leave all servers what they are.
+@lru_cache(maxsize=2048)
 def split_origin(url: str, schemes: tuple[str, ...] = ("http", "https", "unix")) -> Origin:
     """The parts of `url`, its port filled in.
 

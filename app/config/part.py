@@ -71,12 +71,13 @@ def _one_of(*kinds: str) -> str:
 
 
 class Section(fields.Nested):
-    """An object inside the document."""
+    """An object inside the document. What it read last is remembered: most changes leave most sections alone."""
 
     def __init__(
         self, part: type[Part], description: str, *, null: bool = False, required: bool = False
     ) -> None:
         super().__init__(part, metadata={"description": description}, required=required, allow_none=null)
+        self._last: tuple[str, Any] | None = None
         self.error_messages |= {
             "required": "is missing, must be an object",
             "null": "got null, must be an object",
@@ -91,7 +92,12 @@ class Section(fields.Nested):
     ) -> Any:
         if not isinstance(value, Mapping):
             raise ValidationError(f"got {shown(value)}, must be an object")
-        return super()._deserialize(value, attr, data, partial, **kwargs)
+        # As text, since True == 1 == 1.0; what it is read into is immutable.
+        spelled = repr(value)
+        last = self._last
+        if last is None or last[0] != spelled:
+            last = self._last = spelled, super()._deserialize(value, attr, data, partial, **kwargs)
+        return last[1]
 
 
 class ListOf(fields.List[Any]):

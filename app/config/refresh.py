@@ -41,6 +41,7 @@ class RefreshState:
 
     `age`: seconds since the config server last answered, None if it never did. `error`: why the last question
     got no answer. `moving`: the config server that the document names and that is not adopted yet, and why.
+    `applied_at`: since when the config is in force, in seconds since the epoch.
     """
 
     etag: str | None
@@ -53,6 +54,7 @@ class RefreshState:
     missing: bool
     moving: str | None
     changes: int
+    applied_at: float | None
 
 
 class Refresher:
@@ -128,6 +130,7 @@ class Refresher:
             missing=current.missing,
             moving=self._moving,
             changes=current.changes,
+            applied_at=current.applied_at,
         )
 
     def _poll(self) -> None:

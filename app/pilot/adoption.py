@@ -1,4 +1,7 @@
-"""Who serves by a document that has just been written, and how long that took."""
+"""Who serves by a document that has just been written, and how long that took.
+
+An instance reports a moment after it has put a document in force, and says how long ago that was.
+"""
 
 from __future__ import annotations
 
@@ -66,6 +69,7 @@ def await_adoption(
     `since`: when the write was sent, by `clock`. Raises ConfigServerError.
     """
     known: str | None = None
+    took: dict[str, float] = {}
     found: tuple[Instance, ...] = ()
     while True:
         left = since + seconds - clock()
@@ -74,8 +78,10 @@ def await_adoption(
             known, found = listing.etag, tuple(each for each in read(listing) if not each.draining)
         laggards = tuple(_laggard(each, written) for each in found if not _applies(each, written))
         passed = clock() - since
+        applying = (each for each in found if _applies(each, written))
+        took = {each.id: max(passed - each.applied, 0.0) for each in applying} | took
         if all(each.final for each in laggards) or passed >= seconds:
-            return Adoption(passed, len(found), laggards)
+            return Adoption(passed if laggards else max(took.values(), default=passed), len(found), laggards)
         gevent.sleep(_PAUSE)
 
 

@@ -16,13 +16,15 @@ log = logging.getLogger(__name__)
 class Instance:
     """One proxy process. `etag` and `revision`: the document that it serves by, None: none of the config server's.
 
-    `rejected`: the newest document that it will not serve by, `{"etag", "faults"}`. `report`: all that it said.
+    `applied`: for so many seconds, when it said so. `rejected`: the newest document that it will not serve by,
+    `{"etag", "faults"}`. `report`: all that it said.
     """
 
     id: str
     name: str
     etag: str | None
     revision: int | None
+    applied: float
     rejected: Mapping[str, Any] | None
     draining: bool
     report: Mapping[str, Any]
@@ -54,10 +56,11 @@ def _instance(identity: str, value: Any) -> Instance | None:
             name,
             worker["etag"],
             worker["revision"],
+            float(value.get("applied") or 0.0),
             value["rejected"],
             worker["draining"],
             value,
         )
-    except (LookupError, TypeError):
+    except (LookupError, TypeError, ValueError):
         log.warning("the report of instance %s cannot be read", identity)
         return None

@@ -30,7 +30,7 @@ DOCUMENT: dict[str, Any] = {
     "stable": {"servers": [{"url": STABLE, "weight": 3}]},
     "canary": {"servers": [{"url": CANARY}]},
 }
-NOTHING = RefreshState(None, None, None, "http://127.0.0.1:7001", None, None, None, False, None, 0)
+NOTHING = RefreshState(None, None, None, "http://127.0.0.1:7001", None, None, None, False, None, 0, None)
 IN_FORCE = replace(NOTHING, etag="3-abc", revision=3, source="config_server", age=0.5, changes=2)
 NOW = 1_800_000_000.0
 

@@ -436,3 +436,11 @@ def test_the_example_is_valid_and_its_dump_is_plain_json() -> None:
 
     config = parse(Path("config/canary.json").read_bytes())
     assert parse(json.dumps(dump(config)).encode()) == config
+
+
+@pytest.mark.parametrize("odd", [True, 1.5, "1"])
+def test_what_was_read_before_does_not_hide_what_is_wrong_now(odd: Any) -> None:
+    for _ in range(2):
+        assert load(with_change("limits.connections", 1)).limits.connections == 1
+        with pytest.raises(InvalidConfig):
+            load(with_change("limits.connections", odd))

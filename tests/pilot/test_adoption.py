@@ -42,6 +42,13 @@ def test_waits_for_the_last(keys: KeyClient) -> None:
     assert waiting.get(timeout=5).complete
 
 
+def test_tells_when_the_last_applied_it_not_when_it_said_so(keys: KeyClient) -> None:
+    put(keys, "shop/instances/a", reported(**IN_STEP) | {"applied": 59.75})
+    put(keys, "shop/instances/b", reported(**IN_STEP) | {"applied": 59.25})
+    found = await_adoption(keys, "shop", WRITTEN, since=time.monotonic() - 60.0, seconds=90.0)
+    assert 0.75 <= found.seconds < 10.0
+
+
 def test_names_the_laggards(keys: KeyClient) -> None:
     report(keys, "a", **IN_STEP)
     report(keys, "b", **BEHIND)
@@ -79,7 +86,17 @@ def test_where_nobody_lives_nobody_applies(keys: KeyClient) -> None:
     assert str(found) == "applied by nobody: no instance reports"
 
 
-@pytest.mark.parametrize("value", [{}, [], 1, {"workers": []}, {"host": "x", "workers": [{"pid": 1}]}])
+ODD: tuple[Any, ...] = (
+    {},
+    [],
+    1,
+    {"workers": []},
+    {"host": "x", "workers": [{"pid": 1}]},
+    reported() | {"applied": "x"},
+)
+
+
+@pytest.mark.parametrize("value", ODD)
 def test_a_report_that_cannot_be_read_is_left_out(keys: KeyClient, value: Any) -> None:
     put(keys, "shop/instances/odd", value)
     report(keys, "a", **IN_STEP)
