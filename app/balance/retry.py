@@ -15,7 +15,7 @@ from app.config.model import Config, RetryConfig
 SAFE = frozenset((b"GET", b"HEAD", b"OPTIONS"))
 IDEMPOTENT = SAFE | {b"TRACE", b"PUT", b"DELETE"}
 
-# Seconds that the budget looks back, and the second tries that it always has room for in that time.
+# Seconds that the budget looks back, and the second tries there may be in that time however few the requests are.
 WINDOW = 10
 FLOOR = 20
 
@@ -66,30 +66,58 @@ class ShieldRule:
 
 
 class Budget:
-    """How many second tries there may be: a share of the requests of the last WINDOW seconds, and FLOOR.
+    """How many second tries there may be: a share of the requests of the last WINDOW seconds, or FLOOR if that is more.
 
-    The same holds for the last BURST seconds. So whatever fails, servers see at most 1 + share of what clients
-    ask. `tick` is called once a second with the count of all requests so far.
+    The same holds for the last BURST seconds, and for all seconds together, but for times in which there was next
+    to nothing to do. So whatever fails, servers never see more than 1 + share of what clients ask. `tick` is called
+    once a second with the count of all requests so far.
     """
 
-    __slots__ = ("_marks", "_spent", "share")
+    __slots__ = ("_counted_from", "_marks", "_share", "_spent")
 
     def __init__(self, share: float) -> None:
-        self.share = share
+        self._share = share
         self._marks: deque[tuple[int, int]] = deque([(0, 0)], maxlen=WINDOW)
+        self._counted_from = self._marks[0]
         self._spent = 0
+
+    def adopt(self, share: float) -> None:
+        """From now on it is this share; what a larger one has allowed is not owed."""
+        if share < self._share:
+            self._counted_from = self._marks[-1]
+        self._share = share
 
     def tick(self, requests: int) -> None:
         """A second has passed."""
         self._marks.append((requests, self._spent))
+        oldest = self._marks[0]
+        is_quiet = self._share * (requests - oldest[0]) < FLOOR
+        # What the floor has allowed is not owed, but what was saved before is kept.
+        if is_quiet and self._owes(oldest):
+            self._counted_from = oldest
 
-    def take(self, requests: int) -> bool:
-        """Take leave for one second try; False: there is none left."""
+    def take(self, requests: int, *, shield: bool = False) -> bool:
+        """Take leave for one second try; False: there is none left.
+
+        The shield's come as evenly as the canary's requests, and end late: they may be one ahead in all, and FLOOR in
+        a window. Else a canary whose share is just that of the budget would not be shielded entirely.
+        """
         marks = self._marks
-        if not all(self._has_room(requests, *mark) for mark in (marks[0], marks[-min(BURST, len(marks))])):
+        recent = marks[0], marks[-min(BURST, len(marks))]
+        if not self._has_room(requests, self._counted_from, 1 if shield else 0):
+            return False
+        if not all(self._has_room(requests, mark, FLOOR if shield else 0) for mark in recent):
             return False
         self._spent += 1
         return True
 
-    def _has_room(self, requests: int, requests_before: int, spent_before: int) -> bool:
-        return self._spent - spent_before + 1 <= self.share * (requests - requests_before) + FLOOR
+    def _owes(self, mark: tuple[int, int]) -> bool:
+        """Had more been spent by then than the share?"""
+        requests, spent = mark
+        requests_before, spent_before = self._counted_from
+        return spent - spent_before > self._share * (requests - requests_before)
+
+    def _has_room(self, requests: int, mark: tuple[int, int], leeway: int) -> bool:
+        requests_before, spent_before = mark
+        allowed = max(FLOOR, self._share * (requests - requests_before) + leeway)
+        return self._spent - spent_before + 1 <= allowed

@@ -95,8 +95,8 @@ class RetryPart(Part):
         of="methods",
     )
     budget = Number(
-        "Second tries of all kinds (retry, shield, rescue) in 10 s are at most this share of the requests, "
-        "and 20 more.",
+        "Second tries of all kinds (retry, shield, rescue) are at most this share of the requests of the last 10 s; "
+        "or 20, if that is more.",
         0,
         1,
     )

@@ -8,6 +8,7 @@ from app.clock import NEVER, Clock
 from app.config.model import Limits, Timeouts
 from app.errors import WireError
 from app.pipe import Pipe
+from app.proxy.body_source import BodySource
 from app.wire.body import Sized, decoder
 from app.wire.head import Request
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from app.proxy.fast_lane import FastLane
 
 
-class ClientBody:
-    """A BodySource (see exchange). `done`: all of it has been read, the connection may carry a next request."""
+class ClientBody(BodySource):
+    """A BodySource. `done`: the connection may carry a next request."""
 
     __slots__ = (
         "_clock",
@@ -47,7 +48,7 @@ class ClientBody:
 
     @property
     def done(self) -> bool:
-        """Has the end been read?"""
+        """See BodySource."""
         return self._decoder.done
 
     def read_all(self) -> bytes:

@@ -5,6 +5,7 @@ Does what `tries` has decided. The headers of an answer that is not passed on go
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,11 +26,12 @@ from app.wire.head import Request
 
 if TYPE_CHECKING:
     from app.proxy.gateway import Client
+    from app.proxy.tries import Tries
 
 
 @dataclass(slots=True, eq=False)
 class Errand:
-    """`body` is kept, `more` can be had only once. `choice`: of the first try; `servers`: of all tries.
+    """`body` is kept, `more` may be. `choice`: of the first try; `servers`: of all tries.
 
     `last`: the exchange of the last try, and `failed` what became of it, be it well answered. `answered`: the
     last try that was answered; the client gets that answer unless a better one comes. `error`: why the last
@@ -60,9 +62,15 @@ class Errand:
         return [server.load for server in self.servers]
 
     @property
-    def is_spent(self) -> bool:
-        """Is a part of the body gone that nobody has kept?"""
-        return self.failed.sent and self.more is not None
+    def is_final(self) -> bool:
+        """Has the client seen something of the last answer, or is a part of the body gone that nobody has kept?"""
+        return self.seen or (self.failed.sent and self.more is not None and not self.more.kept)
+
+    def hold(self) -> bool:
+        """Let the last try have no more of the body. False: it has had too much of it meanwhile."""
+        if self.more is not None:
+            self.last.stop_sending()
+        return not self.is_final
 
     def settle(self, exchange: Exchange, error: UpstreamError | None) -> None:
         """Take note of how a try ended, and let its server's health know."""
@@ -82,11 +90,15 @@ class Errand:
             self.answered.drop()
         self.answered = answered
 
-    def once_more(self, server: Server, stats: VersionStats, timeouts: Timeouts, clock: Clock) -> Exchange:
+    def once_more(
+        self, server: Server, stats: VersionStats, timeouts: Timeouts, clock: Clock, tries: Tries
+    ) -> Exchange:
         """Try again at `server`; `error` tells of what came of it. Raises what broke the client's side."""
         before = self.last
         if before.fault is not None:
             raise before.fault
+        if self.more is not None and self.more.kept:
+            self.more.rewind()
         self.servers.append(server)
         exchange = Exchange(self.request, self.choice._replace(server=server), stats, timeouts, clock)
         exchange.cookie, exchange.started, exchange.ends = before.cookie, before.started, before.ends
@@ -94,7 +106,7 @@ class Errand:
         head = request_head(self.request, self.provenance, self.new_id, exchange.pool.authority)
         error = None
         try:
-            converse(exchange, head + self.body, self.more, self.snapshot, self.client)
+            converse(exchange, head + self.body, self.more, self.snapshot, self.client, tries=tries)
         except UpstreamError as failed:
             error = failed
         except BaseException:
@@ -113,7 +125,13 @@ class Errand:
 
 
 def converse(
-    exchange: Exchange, message: bytes, more: BodySource | None, snapshot: Snapshot, client: Client
+    exchange: Exchange,
+    message: bytes,
+    more: BodySource | None,
+    snapshot: Snapshot,
+    client: Client,
+    *,
+    tries: Tries,
 ) -> None:
     """On an idle connection if there is one; on a new one if the server was just closing that.
 
@@ -128,7 +146,7 @@ def converse(
         try:
             exchange.converse(connection, message, more, head_bytes, client.interim)
         except UpstreamError as error:
-            if not _may_repeat(exchange.request, connection, error):
+            if not _may_repeat(exchange.request, connection, error, lambda: tries.affords(snapshot)):
                 raise
             exchange.pool.drop(connection)
         else:
@@ -140,9 +158,16 @@ def converse(
     exchange.converse(connection, message, more, head_bytes, client.interim)
 
 
-def _may_repeat(request: Request, connection: Connection, error: UpstreamError) -> bool:
+def _may_repeat(
+    request: Request, connection: Connection, error: UpstreamError, affords: Callable[[], bool]
+) -> bool:
     """RFC 9110, 9.2.2: a request on a connection that the server closed without a word may be sent again,
-    unless it may have been read and reading it twice would mean something else."""
+    unless it may have been read and reading it twice would mean something else.
+
+    One that may have been read is a second try to the server, whatever it is to us.
+    """
     if connection.answered or error.status == 504:
         return False
-    return request.method in IDEMPOTENT or not error.sent or connection.untouched()
+    if not error.sent or connection.untouched():
+        return True
+    return request.method in IDEMPOTENT and affords()

@@ -165,6 +165,11 @@ class Exchange:
             if self._passed == before:
                 self._pump.kill()
 
+    def stop_sending(self) -> None:
+        """Send no more of the request, and wait until that is so: two must not read from one client."""
+        if self._pump is not None:
+            self._pump.kill()
+
     @property
     def waiting(self) -> bool:
         """Is the head of the response still to come?"""
@@ -291,5 +296,4 @@ class Exchange:
         if self.connection is not None:
             self.pool.drop(self.connection)
             self.connection = None
-        if self._pump is not None:
-            self._pump.kill()  # and wait until it is gone: two must not read from one client
+        self.stop_sending()

@@ -16,7 +16,7 @@ from app.clock import NEVER
 from app.config.model import Config
 from app.errors import SerinError, WireError
 from app.proxy.arrival import read_proxy_header, secure, some
-from app.proxy.body_source import SMALL_BODY
+from app.proxy.body_source import SMALL_BODY, BodySource, KeptBody
 from app.proxy.client_body import ClientBody
 from app.proxy.delivery import limit_taking, stream_body, switch
 from app.proxy.exchange import Exchange
@@ -211,13 +211,13 @@ class FastLane:
                 if request is not None:
                     return request, data
 
-    def _request_body(self, request: Request) -> tuple[bytes, ClientBody | None]:
+    def _request_body(self, request: Request) -> tuple[bytes, BodySource | None]:
         """What is to be sent with the head, and what after it."""
         config = self.gateway.snapshot.config
         body = ClientBody(self, request, config.limits, config.timeouts, self.gateway.clock)
         if 0 < request.framing <= SMALL_BODY and request.header(b"expect") is None:
             return body.read_all(), None
-        return b"", body
+        return b"", body if request.framing > SMALL_BODY else KeptBody(body, resumes=True)
 
     def _answer(self, exchange: Exchange, request: Request, keep: bool) -> bool:
         response = exchange.response

@@ -119,7 +119,7 @@ class Gateway:
         head = request_head(request, provenance, new_id, exchange.pool.authority)
         error = None
         try:
-            converse(exchange, head + body, more, snapshot, client)
+            converse(exchange, head + body, more, snapshot, client, tries=self.tries)
             if exchange.response.status < 400:
                 return exchange
         except UpstreamError as failed:

@@ -72,6 +72,14 @@ class Tries:
         shielded = tries == 1 and serving("stable") and _is_shielded(snapshot, choice, request, LATE)
         return snapshot.hurried if others or shielded else snapshot.config.timeouts
 
+    def affords(self, snapshot: Snapshot, *, shield: bool = False) -> bool:
+        """Take leave of the budget to send a request once more."""
+        self._budget.adopt(snapshot.config.retry.budget)
+        affords = self._budget.take(self._stats.requests, shield=shield)
+        if not affords:
+            self._stats.tries["over_budget"] += 1
+        return affords
+
     def go_on(self, errand: Errand, exchange: Exchange, error: UpstreamError | None) -> Exchange:
         """After a first try that ended in `error`, or else was answered: the exchange that the client gets.
 
@@ -103,7 +111,7 @@ class Tries:
             self._spared(errand, reason)
 
     def _way(self, errand: Errand) -> Way | None:
-        if errand.seen or errand.is_spent or self._clock.now >= errand.last.ends:
+        if errand.is_final or self._clock.now >= errand.last.ends:
             return None
         way = self._shield(errand) or self._retry(errand)
         return way if way and self._affords(errand, way.reason) else None
@@ -127,7 +135,7 @@ class Tries:
     def _rescue(self, errand: Errand) -> None:
         """What one version has not found is looked for at the other one, which is then remembered."""
         rescue, path, now = errand.snapshot.rescue, errand.request.path, self._clock.now
-        if rescue is None or errand.seen or not rescue.is_worth_it(errand.request.method, path, now):
+        if rescue is None or errand.is_final or not rescue.is_worth_it(errand.request.method, path, now):
             return
         server = self._another(errand, OTHER[errand.servers[0].version])
         if server is None or not self._affords(errand, "rescue"):
@@ -151,17 +159,17 @@ class Tries:
         return snapshot.balancer.another(version, errand.request, choice.new_visitor, errand.tried + no_room)
 
     def _affords(self, errand: Errand, reason: str) -> bool:
-        self._budget.share = errand.snapshot.config.retry.budget
-        affords = self._budget.take(self._stats.requests)
-        self._stats.tries[reason if affords else "over_budget"] += 1
-        return affords
+        affords = self.affords(errand.snapshot, shield=reason == "shield")
+        if affords:
+            self._stats.tries[reason] += 1
+        return affords and errand.hold()
 
     def _follow(self, errand: Errand, way: Way) -> Exchange:
         if way.pause:
             gevent.sleep(way.pause)
         choice = errand.choice._replace(server=way.server)
         timeouts = self.timeouts(errand.snapshot, choice, errand.request, len(errand.servers) + 1)
-        return errand.once_more(way.server, self._stats.again, timeouts, self._clock)
+        return errand.once_more(way.server, self._stats.again, timeouts, self._clock, self)
 
     def _spared(self, errand: Errand, reason: str) -> None:
         self._stats.versions[errand.servers[0].version].spared[reason] += 1

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from app.clock import NEVER
 from app.errors import SerinError, WireError
-from app.proxy.body_source import SMALL_BODY, BodySource
+from app.proxy.body_source import SMALL_BODY, BodySource, KeptBody
 from app.proxy.downstream import Downstream, announce_close
 from app.proxy.environ import head_bytes
 from app.proxy.exchange import Exchange
@@ -87,7 +87,8 @@ class ProxyApp:
         body = InputBody(environ["wsgi.input"], request.framing, limit, begun)
         if 0 < request.framing <= SMALL_BODY:
             return self.gateway.open(request, b"".join(iter(body.read, b"")), None, client)
-        return self.gateway.open(request, b"", body, client)
+        kept = KeptBody(body, resumes=False) if request.framing == CHUNKED else None
+        return self.gateway.open(request, b"", kept or body, client)
 
     def _refuse(
         self,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections import deque
+from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.balance.failure import KINDS, Failure
 from app.balance.retry import BURST, FLOOR, IDEMPOTENT, WINDOW, Budget, RetryRule, ShieldRule
+from app.balance.styles import _WHOLE, Share
 from app.config.model import RetryConfig
 from tests.balance.helpers import config
 
@@ -100,37 +103,115 @@ def test_requests_of_long_ago_buy_nothing() -> None:
     assert sum(budget.take(1_000_000) for _ in range(100)) == FLOOR
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300)), min_size=1, max_size=60),
-    st.sampled_from([0.0, 0.1, 0.2, 1.0]),
-)
-@settings(deadline=None)
-def test_no_window_ends_in_a_second_try_beyond_the_share(
-    seconds: list[tuple[int, int]], share: float
-) -> None:
-    """Each second so many requests come, and so many of the tries fail."""
-    budget, requests, taken = Budget(share), 0, list[int]()
-    for come, fail in seconds:
-        requests += come
-        taken.append(sum(budget.take(requests) for _ in range(fail)))
-        budget.tick(requests)
-    for end in (second + 1 for second, tries in enumerate(taken) if tries):
+Seconds = list[list[tuple[int, int]]]
+
+
+def patterns(quietest: int = 0) -> st.SearchStrategy[Seconds]:
+    """Seconds, each of moments at which so many requests come and then so many tries fail; few, or all there are."""
+    moment = st.tuples(st.integers(0, 300), st.integers(0, 20) | st.just(400))
+    second = st.lists(moment, max_size=3).map(lambda moments: [(quietest, 0), *moments])
+    return st.lists(second, min_size=1, max_size=40)
+
+
+def counted(share: float, seconds: Seconds) -> Iterator[tuple[list[int], list[int]]]:
+    """The requests and the second tries of each second so far, whenever some have been granted."""
+    budget, requests, taken = Budget(share), list[int](), list[int]()
+    for moments in seconds:
+        requests.append(0)
+        taken.append(0)
+        for come, fail in moments:
+            requests[-1] += come
+            taken[-1] += sum(budget.take(sum(requests)) for _ in range(fail))
+            yield requests, taken
+        budget.tick(sum(requests))
+
+
+@given(patterns(), st.sampled_from([0.0, 0.1, 0.2, 1.0]))
+@settings(deadline=None, max_examples=50)
+def test_no_window_has_second_tries_beyond_the_share(seconds: Seconds, share: float) -> None:
+    for requests, taken in counted(share, seconds):
         for length in (WINDOW, BURST):
-            begin = max(0, end - length)
-            offered = sum(come for come, _ in seconds[begin:end])
-            assert sum(taken[begin:end]) <= share * offered + FLOOR
+            if taken[-1]:
+                assert sum(taken[-length:]) <= max(FLOOR, share * sum(requests[-length:]))
+
+
+@given(patterns(quietest=12))
+@example([[(12, 400)]] * 40)
+@example([[(100, 400)]] * 40)
+@example([[(12, 400)]] * 20 + [[(300, 400)]] * 20)
+@settings(deadline=None, max_examples=50)
+def test_all_in_all_servers_never_see_more_than_the_share_on_top(seconds: Seconds) -> None:
+    """At any moment since the very first request, if there never was next to nothing to do."""
+    for requests, taken in counted(0.2, seconds):
+        assert sum(taken) <= max(FLOOR, 0.2 * sum(requests))
+
+
+@given(
+    st.lists(st.integers(0, 500), min_size=30, max_size=30),
+    st.integers(0, 2**32),
+    st.integers(0, FLOOR),
+    st.booleans(),
+)
+@settings(deadline=None, max_examples=50)
+def test_a_canary_with_just_the_share_of_the_budget_is_shielded_entirely(
+    seconds: list[int], seed: int, under_way: int, well_at_first: bool
+) -> None:
+    """It fails from the first request or from the tenth second; so many requests are under way at any time."""
+    share, budget, requests = Share(random.Random(seed)), Budget(0.2), 0
+    late: deque[bool] = deque()
+    for second, come in enumerate(seconds):
+        for _ in range(come):
+            requests += 1
+            share.due += _WHOLE // 5
+            late.append(share.due >= _WHOLE)
+            share.due %= _WHOLE
+            if len(late) > under_way and late.popleft() and (second > 10 or not well_at_first):
+                assert budget.take(requests, shield=True)
+        budget.tick(requests)
+
+
+def test_the_shield_is_one_ahead_in_all_and_no_more() -> None:
+    budget, requests, taken = Budget(0.2), 0, 0
+    for _ in range(50):
+        requests += 100
+        taken += sum(budget.take(requests, shield=True) for _ in range(100))
+        budget.tick(requests)
+    assert taken == 0.2 * requests + 1
+
+
+def test_times_with_next_to_nothing_to_do_are_not_paid_for_later() -> None:
+    budget, requests = Budget(0.2), 0
+    for _ in range(100):
+        requests += 5
+        for _ in range(5):
+            budget.take(requests)
+        budget.tick(requests)
+    requests += 1000
+    assert sum(budget.take(requests) for _ in range(1000)) > 150
 
 
 def test_what_was_saved_is_not_spent_at_once() -> None:
     budget = Budget(0.2)
     for second in range(1, WINDOW + 1):
         budget.tick(1000 * second)
-    assert sum(budget.take(1000 * WINDOW + 500) for _ in range(5000)) == 0.2 * 1500 + FLOOR
+    assert sum(budget.take(1000 * WINDOW + 500) for _ in range(5000)) == 0.2 * 1500
 
 
 def test_a_new_share_holds_at_once() -> None:
     budget = Budget(0.0)
     while budget.take(100):
         pass
-    budget.share = 0.5
-    assert sum(budget.take(100) for _ in range(100)) == 50
+    budget.adopt(0.5)
+    assert sum(budget.take(100) for _ in range(100)) == 50 - FLOOR
+
+
+def test_what_a_larger_share_has_allowed_is_not_owed() -> None:
+    budget = Budget(1.0)
+    for second in range(1, WINDOW + 1):
+        for _ in range(100):
+            budget.take(100 * second)
+        budget.tick(100 * second)
+    budget.adopt(0.2)
+    for second in range(WINDOW + 1, 2 * WINDOW + 1):
+        budget.tick(100 * second)
+    assert sum(budget.take(200 * WINDOW + 500) for _ in range(1000)) == 0.2 * 600

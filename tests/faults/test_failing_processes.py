@@ -97,7 +97,7 @@ def answering(answer: Callable[[], bytes | None]) -> Upstream:
 
 def test_a_canary_that_always_fails_costs_users_nothing(site):
     with answering(lambda: FAILED) as canary:
-        site.use(ratio=0.2, canary=serving(canary.url))
+        site.use(ratio=0.2, canary=serving(canary.url), retry={"budget": 0.2})
         before, over_budget = site.figures("canary"), site.stack.status()["tries"]["over_budget"]
         with Load(site.stack.address, clients=16, pause=0.01) as load:
             load.wait_requests(1000)
@@ -202,4 +202,4 @@ def test_a_collapse_is_not_amplified(site):
             load.wait_requests(3000, deadline=30)
             seen, offered = site.requests(*flaky) - before, load.snapshot().requests - begun
     print(f"{offered} requests offered, {seen} seen by servers: {seen / offered:.3f}")
-    assert 1.1 * offered < seen <= 1.2 * offered + 200  # two floors, and those under way at either end
+    assert 1.1 * offered < seen <= 1.2 * offered + 64  # those under way at either end

@@ -8,11 +8,13 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
+from app.balance.retry import FLOOR
+from app.config.model import RetryConfig
 from app.errors import UpstreamError
 from app.proxy.exchange import Exchange
 from app.proxy.gateway import Client
 from app.wire.head import Request, parse_request
-from tests.proxy.peer import GET, Peer, Upstream, post
+from tests.proxy.peer import GET, LAST_GET, Peer, Upstream, post
 from tests.proxy.rig import Rig
 from tests.support.raw import OK
 
@@ -81,6 +83,29 @@ def test_what_it_may_have_read_is_sent_again_only_if_that_does_no_harm(method: b
             with pytest.raises(UpstreamError, match="closed"):
                 opened(rig, method)
         assert server.connections == 1 + again
+
+
+def test_what_the_server_has_read_is_sent_again_within_the_budget() -> None:
+    """It takes each second request of a connection and says nothing: without a bound it would see half as many more."""
+    seen: list[bytes] = []
+
+    def serve(peer: Peer) -> None:
+        seen.append(peer.head())
+        peer.send(OK)
+        seen.append(peer.head())
+
+    with Upstream(serve) as server, Rig("fast_lane", server.url, retry=RetryConfig(attempts=1)) as rig:
+        statuses = [status_of_get(rig) for _ in range(80)]
+        rig.comes_to_rest(server.url)
+    repeated = len(seen) - seen.count(b"") - len(statuses)
+    assert repeated == FLOOR
+    assert statuses.count(b"502") > 10
+    assert rig.stats.tries == {"retry": 0, "shield": 0, "rescue": 0, "over_budget": statuses.count(b"502")}
+
+
+def status_of_get(rig: Rig) -> bytes:
+    with rig.client() as client:
+        return client.send(LAST_GET).head()[9:12]
 
 
 def test_a_body_that_is_still_to_come_never_meets_an_old_connection() -> None:

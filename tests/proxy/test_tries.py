@@ -118,30 +118,6 @@ def test_what_a_server_may_have_acted_on_is_not_repeated(front, fault, method):
         assert figures(rig).spared["retry"] == 0
 
 
-@pytest.mark.parametrize("method", [b"PUT", b"DELETE"])
-def test_a_body_is_kept_for_the_next_try(front, method):
-    body = b"x" * 65536
-    with stable(front, FAULTS["resets"]) as (rig, bad, well):
-        for _ in range(2):
-            assert exchange(rig.address, last(method, body)).endswith(b"well")
-        assert bad.requests == 1
-        assert [request.partition(b"\r\n\r\n")[2] == body for request in well.requests] == [True, True]
-
-
-def test_a_body_that_was_not_kept_cannot_be_sent_again(front):
-    with stable(front, FAULTS["503"]) as (rig, bad, well):
-        got = {exchange(rig.address, last(b"PUT", b"x" * 70_000))[9:12] for _ in range(2)}
-        assert got == {b"200", b"503"}
-        assert (bad.requests, len(well.requests)) == (1, 1)
-
-
-def test_a_body_of_which_nothing_was_sent_may_go_elsewhere(front):
-    with stable(front, None) as (rig, _, well):
-        for _ in range(2):
-            assert exchange(rig.address, last(b"POST", b"x" * 70_000)).endswith(b"well")
-        assert [len(request.partition(b"\r\n\r\n")[2]) for request in well.requests] == [70_000] * 2
-
-
 def test_the_last_answer_is_the_answer_when_all_fail(front):
     with (
         RecordingServer(answer(503, b"one")) as one,
