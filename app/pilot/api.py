@@ -25,6 +25,7 @@ from app.pilot.answers import Body, as_json, problem
 from app.pilot.guard import guard
 from app.pilot.pilot import Pilot
 from app.pilot.state import state
+from app.pilot.static import page
 from app.rollout import journal, plan_schema
 from app.rollout.situation import Command
 
@@ -79,7 +80,8 @@ class Api:
 
     @staticmethod
     def _endpoint(request: Body) -> Endpoint:
-        methods = ROUTES.get(request.path)
+        path = "/page/" if request.path.startswith("/page/") else request.path
+        methods = ROUTES.get(path)
         if methods is None:
             raise NotFound("not here; there is " + ", ".join(ROUTES))
         method = "GET" if request.method == "HEAD" else request.method
@@ -135,6 +137,10 @@ class Api:
         """See documents."""
         return documents.history(self._pilot, request)
 
+    def page(self, request: Body) -> Response:
+        """The dashboard, and each of its files."""
+        return page(request)
+
     def alive(self, request: Body) -> Response:
         """The process serves."""
         return as_json({"status": "ok"})
@@ -142,6 +148,8 @@ class Api:
 
 Endpoint = Callable[[Api, Body], Response]
 ROUTES: dict[str, dict[str, Endpoint]] = {
+    "/": {"GET": Api.page},
+    "/page/": {"GET": Api.page},
     "/state": {"GET": Api.state},
     "/events": {"GET": Api.events},
     "/verdict": {"GET": Api.verdict},
