@@ -90,7 +90,7 @@ class Admission:
         tokens = self._tokens()
         if tokens is None:
             return EVERYONE
-        given = request.headers.get("Authorization")
+        given = request.field("Authorization")
         if given is None:
             raise _unauthorized("a token is needed here: Authorization: Bearer …", "Bearer")
         match = _BEARER.fullmatch(given)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import IO, Any
 
 from werkzeug.http import http_date
-from werkzeug.wrappers import Response
 from werkzeug.wsgi import FileWrapper
 
 from kv.model import NO_ETAG, Commit, Item, Result, Version, etag_of
+from kv.response import Response
 from kv.stream import Stream
 
 _JSON = "application/json"
@@ -20,8 +21,7 @@ _BLOCK = 64 * 1024
 
 def document(item: Item) -> Response:
     """The bytes as they were sent."""
-    response = Response(item.value, content_type=_JSON)
-    return _describe(response, item.version)
+    return _describe(Response(200, {"Content-Type": _JSON}, item.value), item.version)
 
 
 def listing(revision: int, items: Sequence[Item], more: bool, values: bool) -> Response:
@@ -29,9 +29,8 @@ def listing(revision: int, items: Sequence[Item], more: bool, values: bool) -> R
     members = b", ".join(_entry(item, values) for item in items)
     following = json.dumps(items[-1].key if more else None).encode()
     body = b'{"revision": %d, "items": [%b], "next": %b}\n' % (revision, members, following)
-    response = Response(body, content_type=_JSON)
-    response.set_etag(etag_of(revision, body))
-    response.headers["X-Revision"] = str(revision)
+    response = Response(200, {"Content-Type": _JSON, "X-Revision": str(revision)}, body)
+    response.etag = etag_of(revision, body)
     return response
 
 
@@ -49,18 +48,18 @@ def committed(commit: Commit) -> Response:
     """The outcome of each operation, in their order."""
     results = [_outcome(result) for result in commit.results]
     response = _json({"revision": commit.revision, "results": results})
-    response.headers["X-Revision"] = str(commit.revision)
+    response.fields["X-Revision"] = str(commit.revision)
     return response
 
 
 def etag_in(response: Response) -> str:
     """The ETag that a response carries, without its quotes."""
-    return response.get_etag()[0] or NO_ETAG
+    return response.etag or NO_ETAG
 
 
 def status(told: dict[str, Any]) -> Response:
     """In lines, for it is read by people too."""
-    return Response(json.dumps(told, indent=2) + "\n", content_type=_JSON)
+    return Response(200, {"Content-Type": _JSON}, json.dumps(told, indent=2).encode() + b"\n")
 
 
 def health(status: str, code: int = 200) -> Response:
@@ -71,33 +70,38 @@ def backup(file: IO[bytes]) -> Response:
     """All of `file`, which is closed with the response."""
     length = file.tell()
     file.seek(0)
-    response = Response(
-        FileWrapper(file, _BLOCK), content_type="application/x-ndjson", direct_passthrough=True
-    )
-    response.content_length = length
-    response.headers["Content-Disposition"] = 'attachment; filename="kv-backup.jsonl"'
-    return response
+    fields = {
+        "Content-Type": "application/x-ndjson",
+        "Content-Length": str(length),
+        "Content-Disposition": 'attachment; filename="kv-backup.jsonl"',
+    }
+    return Response(200, fields, FileWrapper(file, _BLOCK))
 
 
 def stream(events: Stream) -> Response:
     """Events as they come. Who has sent the response closes the stream."""
-    response = Response(events, content_type="text/event-stream", direct_passthrough=True)
-    response.headers["X-Accel-Buffering"] = "no"  # nginx would keep them until it has many
-    return response
+    fields = {"Content-Type": "text/event-stream"}
+    fields["X-Accel-Buffering"] = "no"  # nginx would keep them until it has many
+    return Response(200, fields, events)
 
 
 def unchanged(etag: str) -> Response:
     """304: the client has it."""
-    response = Response(status=304)
-    response.set_etag(etag)
+    response = Response(304)
+    response.etag = etag
     return response
 
 
 def _describe(response: Response, version: Version) -> Response:
-    response.set_etag(version.etag)
-    response.headers["X-Revision"] = str(version.revision)
-    response.headers["Last-Modified"] = http_date(version.meta.modified)
+    response.etag = version.etag
+    response.fields["X-Revision"] = str(version.revision)
+    response.fields["Last-Modified"] = _date(int(version.meta.modified))
     return response
+
+
+@lru_cache(maxsize=1024)
+def _date(seconds: int) -> str:
+    return http_date(seconds)
 
 
 def _entry(item: Item, with_value: bool) -> bytes:
@@ -152,4 +156,4 @@ def time(seconds: float) -> str:
 
 
 def _json(value: Any, status: int = 200) -> Response:
-    return Response(json.dumps(value) + "\n", status, content_type=_JSON)
+    return Response(status, {"Content-Type": _JSON}, json.dumps(value).encode() + b"\n")

@@ -10,8 +10,6 @@ import random
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.wrappers import Response
-
 from kv import openapi, routes
 from kv.admission import Admission
 from kv.asked import Asked
@@ -24,6 +22,7 @@ from kv.guard import guard
 from kv.lag import Lag
 from kv.metrics import Sources
 from kv.problem import problem
+from kv.response import Response
 from kv.schema.registry import Schemas
 from kv.store import Store
 from kv.stream import Pace
@@ -67,7 +66,7 @@ class Api:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Asked(environ)
         response = self._answer(request)
-        self._figures.count(request.method, response.status_code, request.caller.name)
+        self._figures.count(request.method, response.status, request.caller.name)
         return response(environ, start_response)
 
     def _answer(self, request: Asked) -> Response:
@@ -84,6 +83,6 @@ class Api:
         return self._finish(response)
 
     def _finish(self, response: Response) -> Response:
-        response.headers.setdefault("Cache-Control", "no-cache")
-        response.headers["X-Store-Revision"] = str(self._store.revision)
+        response.fields.setdefault("Cache-Control", "no-cache")
+        response.fields["X-Store-Revision"] = str(self._store.revision)
         return response

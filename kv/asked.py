@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
-from werkzeug.datastructures import ETags
+from werkzeug.datastructures import ETags, MIMEAccept
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
-from werkzeug.http import parse_etags
+from werkzeug.http import parse_accept_header, parse_etags
 from werkzeug.wrappers import Request
 
 from kv.caller import EVERYONE, Caller
 from kv.engine.base import Limits
 from kv.errors import BadRequest, LengthRequired, TooLarge, UnsupportedMediaType
+from kv.head import variable
 from kv.model import MAX_TTL, MIN_TTL, NO_ETAG, Condition, Meta, check_key
 
 MAX_BODY = Limits().value_bytes
@@ -36,6 +38,10 @@ class Asked(Request):
 
     caller: Caller = EVERYONE
     max_content_length = MAX_BODY + 1  # one more: Werkzeug cuts a chunked body off there without a word
+
+    def field(self, name: str) -> str | None:
+        """A header field as it came, its bytes as Latin-1; None if it was not sent."""
+        return self.environ.get(variable(name))
 
 
 def _seconds(text: str) -> float:
@@ -87,10 +93,10 @@ _PARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
 }
 
 
-def parameters(request: Request, *allowed: str) -> dict[str, Any]:
+def parameters(request: Asked, *allowed: str) -> dict[str, Any]:
     """The query's parameters as values. Raises BadRequest for any that is not allowed, malformed or repeated."""
     values: dict[str, Any] = {}
-    for name, texts in request.args.lists():
+    for name, texts in request.args.lists() if request.query_string else ():
         if name not in allowed or len(texts) > 1:
             raise BadRequest(_allowed(name, allowed))
         read, meaning = _PARAMETERS[name]
@@ -115,7 +121,7 @@ def alone(values: Mapping[str, Any], *exclusive: str) -> None:
         raise BadRequest(f"{' and '.join(given)} cannot be combined")
 
 
-def conditions(request: Request, key: str) -> list[Condition]:
+def conditions(request: Asked, key: str) -> list[Condition]:
     """If-Match (compared strongly) and If-None-Match (weakly): RFC 9110, sections 13.1.1 and 13.1.2."""
     found = []
     required, excluded = _etags(request, "If-Match"), _etags(request, "If-None-Match")
@@ -128,13 +134,13 @@ def conditions(request: Request, key: str) -> list[Condition]:
     return found
 
 
-def no_conditions(request: Request) -> None:
+def no_conditions(request: Asked) -> None:
     """Raises BadRequest if the headers have any."""
     if "If-Match" in request.headers or "If-None-Match" in request.headers:
         raise BadRequest("here conditions are part of the body")
 
 
-def is_known(request: Request) -> Callable[[str], bool]:
+def is_known(request: Asked) -> Callable[[str], bool]:
     """Whether the client says, in If-None-Match, that it has what carries this ETag."""
     etags = _etags(request, "If-None-Match")
     if etags is None:
@@ -144,19 +150,25 @@ def is_known(request: Request) -> Callable[[str], bool]:
     return etags.contains_weak
 
 
-def wants_stream(request: Request) -> bool:
+def wants_stream(request: Asked) -> bool:
     """Whether the answer is to be a stream of events (RFC 9110, 12.5.1)."""
-    best = request.accept_mimetypes.best_match((JSON, EVENT_STREAM))
-    return request.method == "GET" and best == EVENT_STREAM
+    accepted = request.field("Accept")
+    return accepted is not None and request.method == "GET" and _prefers_stream(accepted)
 
 
-def last_event(request: Request) -> str | None:
+@lru_cache(maxsize=64)
+def _prefers_stream(accepted: str) -> bool:
+    best = parse_accept_header(accepted, MIMEAccept).best_match((JSON, EVENT_STREAM))
+    return best == EVENT_STREAM
+
+
+def last_event(request: Asked) -> str | None:
     """The id of the last event that the client has, if it has one (HTML Standard, 9.2.4)."""
-    return request.headers.get("Last-Event-ID") or None
+    return request.field("Last-Event-ID") or None
 
 
-def _etags(request: Request, header: str) -> ETags | None:
-    text = request.headers.get(header)
+def _etags(request: Asked, header: str) -> ETags | None:
+    text = request.field(header)
     if text is None:
         return None
     etags = parse_etags(text)
@@ -166,7 +178,7 @@ def _etags(request: Request, header: str) -> ETags | None:
     return etags
 
 
-def body(request: Request) -> bytes:
+def body(request: Asked) -> bytes:
     """The bytes sent. Raises LengthRequired, TooLarge, UnsupportedMediaType or BadRequest (it ended early)."""
     if request.mimetype.startswith("multipart/"):
         raise UnsupportedMediaType("send the JSON document itself, not a multipart form")
@@ -175,13 +187,13 @@ def body(request: Request) -> bytes:
     return _read(request)
 
 
-def no_body(request: Request) -> None:
+def no_body(request: Asked) -> None:
     """Raises BadRequest if there is one."""
     if _read(request):
         raise BadRequest("this request takes no body")
 
 
-def _read(request: Request) -> bytes:
+def _read(request: Asked) -> bytes:
     try:
         data = request.get_data(cache=False, parse_form_data=False)
     except ClientDisconnected:
@@ -193,7 +205,7 @@ def _read(request: Request) -> bytes:
     return data
 
 
-def is_json_patch(request: Request) -> bool:
+def is_json_patch(request: Asked) -> bool:
     """Whether the body is a JSON Patch, and not a merge patch. Raises UnsupportedMediaType if it is neither."""
     if request.mimetype not in _READ_AS_PATCHES:
         listed = ", ".join(PATCH_TYPES)
@@ -207,7 +219,7 @@ def meta(request: Asked) -> Meta:
     return Meta(author, _told(request, "X-Note", _NOTE_BYTES))
 
 
-def _told(request: Request, header: str, limit: int) -> str:
+def _told(request: Asked, header: str, limit: int) -> str:
     raw = request.headers.get(header, "").encode("latin-1")
     if len(raw) > limit:
         raise BadRequest(f"{header} may have {limit} bytes")

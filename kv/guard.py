@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection
+from functools import lru_cache
 
-from werkzeug.wrappers import Request
-
+from kv.asked import Asked
 from kv.errors import Forbidden
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._-]+))(?::[0-9]*)?")
 
 
-def guard(request: Request, names: Collection[str] = ()) -> None:
+def guard(request: Asked, names: frozenset[str] = frozenset()) -> None:
     """Raises Forbidden. `names`: hosts to answer to, in lower case, besides IP addresses and localhost."""
-    host = request.environ.get("HTTP_HOST")
+    host = request.field("Host")
     if host is not None and not is_known_host(host, names):
         raise Forbidden("the Host is not an IP address, localhost or a configured name")
-    origin = request.headers.get("Origin")
+    origin = request.field("Origin")
     if origin is not None and request.method not in SAFE_METHODS and not _is_ours(origin, host):
         raise Forbidden("a page of another origin may not write here")
 
 
-def is_known_host(host: str, names: Collection[str] = ()) -> bool:
+@lru_cache(maxsize=64)
+def is_known_host(host: str, names: frozenset[str] = frozenset()) -> bool:
     match = _HOST.fullmatch(host)
     if match is None:
         return False

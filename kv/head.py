@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _TCHAR = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
 # RFC 9112, 3. The target is any run of visible characters here; the paths behind it have their own grammar.
 _REQUEST_LINE = re.compile(rb"([%s]{1,32}) ([!-~]+) HTTP/(1\.[01])" % _TCHAR)
 # RFC 9110, 5.1 and 5.5. No space before the colon, no folded lines, no controls.
-_FIELD = re.compile(rb"([%s]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*" % _TCHAR)
+_FIELD = re.compile(rb"([%s]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)" % _TCHAR)
 # What can still become a request line; anything else need not be waited for.
 _BEGINNING = re.compile(rb"(?:\r?\n)?(?:[%s]{0,32}|[%s]{1,32} .*)" % (_TCHAR, _TCHAR), re.DOTALL)
 # RFC 9112, 3.2.2: a server accepts the absolute form, whose authority then stands for the Host.
@@ -57,12 +58,12 @@ def can_begin(data: bytes) -> bool:
 
 def parse(raw: bytes) -> Head:
     """The head in `raw`, lines ended by CRLF or LF, without the empty line. Raises BadHead."""
-    first, *lines = raw.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")
+    first, _, lines = raw.replace(b"\r\n", b"\n").partition(b"\n")
     match = _REQUEST_LINE.fullmatch(first)
     if match is None:
         raise BadHead(400, "this is not an HTTP/1.1 request")
     method, target, version = (part.decode("ascii") for part in match.groups())
-    fields = _fields(lines)
+    fields = dict(_fields(lines))
     target = _origin_form(target, fields)
     if version == "1.1" and "host" not in fields:
         raise BadHead(400, "the Host is missing")
@@ -71,7 +72,16 @@ def parse(raw: bytes) -> Head:
     return Head(method, target, version, fields, length, chunked, closes)
 
 
-def _fields(lines: list[bytes]) -> dict[str, str]:
+@lru_cache(maxsize=128)
+def variable(field: str) -> str:
+    """The name that a header field has in the environment of a WSGI application (PEP 3333)."""
+    name = field.upper().replace("-", "_")
+    return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
+
+
+@lru_cache(maxsize=64)  # a client mostly repeats its lines
+def _fields(raw: bytes) -> dict[str, str]:
+    lines = raw.removesuffix(b"\n").split(b"\n") if raw else []
     if len(lines) > _FIELDS:
         raise BadHead(431, f"more than {_FIELDS} header fields")
     fields: dict[str, str] = {}
@@ -79,8 +89,8 @@ def _fields(lines: list[bytes]) -> dict[str, str]:
         match = _FIELD.fullmatch(line)
         if match is None:
             raise BadHead(400, "a header field is malformed")
-        name, value = (part.decode("latin-1") for part in match.groups())
-        name = name.lower()
+        name = match[1].decode("ascii").lower()
+        value = match[2].rstrip(b" \t").decode("latin-1")
         if name in fields and name in ("host", "content-length", "transfer-encoding"):
             raise BadHead(400, f"two {name} fields")
         fields[name] = f"{fields[name]}, {value}" if name in fields else value

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-from werkzeug.wrappers import Response
-
 from kv.errors import KvError
+from kv.response import Response
 
 PROBLEMS = {
     "bad-request": (400, "The request has no meaning here"),
@@ -48,11 +47,10 @@ def problem(error: KvError) -> Response:
         "detail": error.detail,
         **error.members,
     }
-    response = Response(json.dumps(document) + "\n", status, content_type="application/problem+json")
-    response.headers["Cache-Control"] = "no-cache"
-    if "etag" in error.members:
-        response.set_etag(error.members["etag"])
+    fields = {"Content-Type": "application/problem+json", "Cache-Control": "no-cache"}
     if error.code in _RETRY_AFTER:
-        response.headers["Retry-After"] = _RETRY_AFTER[error.code]
-    response.headers.update(error.headers)
+        fields["Retry-After"] = _RETRY_AFTER[error.code]
+    response = Response(status, fields | error.headers, json.dumps(document).encode() + b"\n")
+    if "etag" in error.members:
+        response.etag = error.members["etag"]
     return response

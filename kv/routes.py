@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import MethodNotAllowed as UnknownMethod
 from werkzeug.routing import BaseConverter, Map, Rule
-from werkzeug.wrappers import Response
 
 from kv.admission import Need
 from kv.asked import Asked
@@ -16,6 +16,7 @@ from kv.endpoints.documents import Documents
 from kv.endpoints.operations import Operations
 from kv.endpoints.schemas import SchemaFiles
 from kv.errors import MethodNotAllowed, NotFound
+from kv.response import Response
 
 
 class Endpoint(NamedTuple):
@@ -79,7 +80,12 @@ def find(request: Asked) -> tuple[Endpoint, str]:
 
     Raises NotFound and MethodNotAllowed.
     """
-    adapter = _MAP.bind("localhost", path_info=request.path, default_method=request.method)
+    return _find(request.path, request.method)
+
+
+@lru_cache(maxsize=1024)
+def _find(path: str, method: str) -> tuple[Endpoint, str]:
+    adapter = _MAP.bind("localhost", path_info=path, default_method=method)
     try:
         endpoint, arguments = adapter.match()
     except UnknownMethod as error:

@@ -33,7 +33,7 @@ class Server(WSGIServer):
     `tls` gives what a new connection is secured with; None: connections are plain.
     """
 
-    handler_class = Connection
+    handler_class = Connection  # type: ignore[assignment]  # need not be a WSGIHandler
 
     def __init__(
         self,

@@ -6,13 +6,12 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from werkzeug.wrappers import Response
-
 from kv import answer, asked, transaction
 from kv.admission import Admission
 from kv.asked import Asked
 from kv.errors import NotFound
 from kv.model import NO_ETAG, Item, check_key, check_prefix
+from kv.response import Response
 from kv.store import Store
 from kv.stream import KeyNews, News, Pace, PrefixNews, Stream
 

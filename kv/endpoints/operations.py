@@ -9,11 +9,11 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from prometheus_client.exposition import choose_encoder
-from werkzeug.wrappers import Response
 
 from kv import __version__, answer, asked
 from kv.asked import Asked
 from kv.metrics import Sources, registry
+from kv.response import Response
 
 
 class Operations:
@@ -59,8 +59,8 @@ class Operations:
     def metrics(self, request: Asked, _key: str) -> Response:
         """For Prometheus, in the format it prefers."""
         asked.parameters(request)
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        return Response(encode(self._registry), content_type=content_type)
+        encode, content_type = choose_encoder(request.field("Accept") or "")
+        return Response(200, {"Content-Type": content_type}, encode(self._registry))
 
     def describe(self, request: Asked, _key: str) -> Response:
         """The interface, for programs."""
@@ -74,7 +74,4 @@ class Operations:
             file = failing.enter_context(TemporaryFile())
             self._store.backup(file)
             failing.pop_all()
-        response = answer.backup(file)
-        if request.method == "HEAD":
-            response.close()  # nobody else would, without a body
-        return response
+        return answer.backup(file)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from werkzeug.wrappers import Response
-
 from kv import answer, asked
 from kv.asked import Asked
 from kv.model import check_scope
+from kv.response import Response
 from kv.schema.registry import Schemas
 
 
