@@ -8,7 +8,7 @@ from zlib import crc32  # noqa: E402
 
 import pytest  # noqa: E402
 
-from tests.support.etcd import INSTALLED  # noqa: E402
+from tests.support import browser, etcd  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,6 +27,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Lest nobody misses the tests that did not run."""
-    if not INSTALLED:
-        terminalreporter.section("etcd is not installed: nothing of it was tested", red=True, bold=True)
-        terminalreporter.line("on Debian: apt-get install etcd-server")
+    for installed, name, packages in (
+        (etcd.INSTALLED, "etcd", "etcd-server"),
+        (browser.INSTALLED, "Chromium", "chromium chromium-driver"),
+    ):
+        if not installed:
+            terminalreporter.section(
+                f"{name} is not installed: nothing of it was tested", red=True, bold=True
+            )
+            terminalreporter.line(f"on Debian: apt-get install {packages}")

@@ -12,8 +12,9 @@ from click.testing import CliRunner, Result
 
 from app.cli import main
 from tests.support.load import Load
-from tests.support.processes import Process, answers, fetch, free_port, python, wait_until
-from tests.support.stack import KEY, Stack
+from tests.support.pilot import Pilot
+from tests.support.processes import fetch, wait_until
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.end_to_end
 
@@ -24,28 +25,6 @@ PLAN = {
     "min_requests": 50,
     "gates": {"failures": {"acceptable": 0.05}},
 }
-
-
-class Pilot(Process):
-    """`python -m app.pilot` of a stack."""
-
-    def __init__(self, stack: Stack, name: str = "pilot") -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        environment = {"CONFIG_SERVER": stack.kv_url, "CONFIG_KEY": KEY, "PILOT_PORT": str(self.port)}
-        log = stack.folder / f"{name}.log"
-        super().__init__(python("app.pilot"), log, env=environment, ready=answers(f"{self.url}/healthz"))
-
-    def state(self) -> dict:
-        return fetch("GET", f"{self.url}/state").json()
-
-    def rollout(self) -> dict:
-        return self.state()["rollout"] or {"state": "none", "log": []}
-
-    def begin(self, plan: dict) -> None:
-        wait_until(lambda: self.state()["pilot"]["leads"], what="the lead")
-        answer = fetch("POST", f"{self.url}/rollout", data=json.dumps(plan))
-        assert answer.status_code == 201, answer.text
 
 
 @contextmanager
