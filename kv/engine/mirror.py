@@ -6,7 +6,7 @@ A Mirror holds what is durable, a Draft the writes not yet so on top of it. Neit
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from kv.errors import Full
 from kv.model import Commit, Item, prefixes
@@ -143,19 +143,31 @@ class Draft:
 
     def make_room(self, new: int, limit: int, spared: Collection[str]) -> tuple[str, ...]:
         """The deleted keys to forget so that `new` ones fit into `limit`. Raises Full."""
-        excess = len(self._mirror) + self._new - len(self._forgotten) + new - limit
+        excess = len(self._mirror) + self._new + new - limit
         if excess <= 0 or not new:
             return ()
-        taken = self._forgotten.union(self._items, spared)
-        candidates = [key for key in self._mirror.deleted if key not in taken][:excess]
+        candidates = [key for key in self._deleted() if key not in spared][:excess]
         if len(candidates) < excess:
             raise Full(f"the store holds {limit} keys and takes no more")
         return tuple(candidates)
 
+    def _deleted(self) -> Iterator[str]:
+        """Those that the next commit may forget, the longest deleted first."""
+        for key in self._mirror.deleted:
+            if key not in self._forgotten and key not in self._items:
+                yield key
+        for key, item in self._items.items():
+            if not item.live and item.version.kept:
+                yield key
+
     def add(self, commit: Commit) -> None:
+        self._new -= len(commit.forgotten)
         self._forgotten.update(commit.forgotten)
+        for key in commit.forgotten:
+            self._items.pop(key, None)
         self._written.update(result.item.key for result in commit.results)
         for item in commit.changes:
             self._new += self.newest(item.key) is None
+            self._items.pop(item.key, None)  # the last written stands last
             self._items[item.key] = item
         self.revision = commit.revision

@@ -51,6 +51,32 @@ def test_pruning_and_forgetting_hold_on_disk(path, capfd):
     assert capfd.readouterr().err == ""
 
 
+def together(*calls):
+    """Writes that wait at once, in this order, and so are one transaction on the disk."""
+    writers = [gevent.spawn(*call) for call in calls]
+    gevent.joinall(writers, raise_error=True, timeout=10)
+
+
+def test_a_deletion_makes_room_for_what_is_written_with_it(path):
+    limits = Limits(keys=2)
+    with opened(SqliteEngine(path, limits)) as engine:
+        put(engine, "a", b"1")
+        put(engine, "b", b"1")
+        together(
+            (delete, engine, "a"),
+            (put, engine, "c", b"1"),
+            (delete, engine, "c"),
+            (put, engine, "a", b"2"),
+            (delete, engine, "a"),
+            (put, engine, "d", b"1"),
+        )
+        with pytest.raises(Full):
+            put(engine, "e", b"1")
+    with opened(SqliteEngine(path, limits)) as again:
+        assert [item.key for item in again.scan("", "", 9)[1]] == ["b", "d"]
+        assert [again.history(key, 9) for key in "ac"] == [[], []]
+
+
 def test_it_is_durable_the_way_it_has_to_be(path):
     pragmas = {}
 
