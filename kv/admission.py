@@ -71,6 +71,10 @@ class Admission:
             caller.check_write(operation.key)
         self._check_conditions(bool(wanted.conditions))
 
+    def check_reader(self, request: Asked, name: str) -> None:
+        """Whether who was admitted may still read `name`, now. Raises Unauthorized and Forbidden."""
+        self._caller(request).check_read(name)
+
     def lasting(self, request: Asked) -> Callable[[], bool]:
         """Says whether who was admitted still would be: a token may be taken away while it is answered."""
         before = self._tokens()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from kv import answer, asked, transaction
 from kv.admission import Admission
@@ -15,6 +15,7 @@ from kv.response import Response
 from kv.store import Store
 from kv.stream import KeyNews, News, Pace, PrefixNews, Stream
 
+_T = TypeVar("_T")
 PAGE_BYTES = 8 * 1024 * 1024
 
 
@@ -37,18 +38,20 @@ class Documents:
             return answer.history(key, self._store.history(key, given["history"]))
         if "rev" in given:
             return self._version(key, given["rev"], asked.is_known(request))
-        return self._newest(key, given.get("wait"), asked.is_known(request))
+        return self._newest(request, key, given.get("wait"))
 
     def _version(self, key: str, revision: int, known: Callable[[str], bool]) -> Response:
         item = self._store.version(key, revision)
         return answer.unchanged(item.version.etag) if known(item.version.etag) else answer.document(item)
 
-    def _newest(self, key: str, wait: float | None, known: Callable[[str], bool]) -> Response:
+    def _newest(self, request: Asked, key: str, wait: float | None) -> Response:
+        known = asked.is_known(request)
+
         def read() -> tuple[Item | None, str]:
             item = self._store.get(key)
             return item, item.version.etag if item else NO_ETAG
 
-        item, etag = self._store.wait(key, read, lambda seen: known(seen[1]), wait or 0.0)
+        item, etag = self._wait(request, key, read, lambda seen: known(seen[1]), wait or 0.0)
         # Nothing is not unchanged (RFC 9110, 13.2.1), except for who waits for it to become something.
         if known(etag) and (item or wait is not None):
             return answer.unchanged(etag)
@@ -66,10 +69,18 @@ class Documents:
         def page() -> Response:
             return self._page(prefix, given)
 
-        response = self._store.wait(
-            prefix, page, lambda page: known(answer.etag_in(page)), given.get("wait", 0.0)
+        response = self._wait(
+            request, prefix, page, lambda page: known(answer.etag_in(page)), given.get("wait", 0.0)
         )
         return answer.unchanged(answer.etag_in(response)) if known(answer.etag_in(response)) else response
+
+    def _wait(
+        self, request: Asked, topic: str, read: Callable[[], _T], known: Callable[[_T], bool], wait: float
+    ) -> _T:
+        seen = self._store.wait(topic, read, known, wait)
+        if wait:
+            self._admission.check_reader(request, topic)  # the right may have been taken away meanwhile
+        return seen
 
     def _page(self, prefix: str, given: dict[str, Any]) -> Response:
         values, limit = given.get("values", False), given.get("limit", asked.PAGE)

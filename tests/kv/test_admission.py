@@ -14,7 +14,7 @@ from kv.pacing import Pacing
 from kv.stream import Pace
 from kv.tokens import Tokens, digest
 from tests.support.events import EventSource
-from tests.support.kv_helpers import client, problem, serving
+from tests.support.kv_helpers import client, held, problem, serving
 
 ADMIN, READER, WRITER, SCRAPER = "admin", "reader", "writer", "scraper"
 SCOPES = {ADMIN: ([""], [""]), READER: (["a/"], []), WRITER: (["a/b"], ["a/b", "w/"]), SCRAPER: ([], [])}
@@ -169,6 +169,32 @@ def test_a_token_that_is_taken_away_ends_its_streams(store, entrance):
             put(b"1")
             assert kept.next().data == "1"
             assert ended.ends()
+
+
+@pytest.mark.parametrize(
+    ("left", "status"),
+    [
+        (tokens(ADMIN), 401),
+        (Tokens(((digest(READER), Caller(READER, ("b/",), ())),)), 403),
+        (tokens(ADMIN, READER), 200),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/kv/a/b", "/v1/kv/a/"])
+def test_who_waits_is_admitted_again_before_the_answer(store, entrance, path, left, status):
+    http = client(store, admission=entrance.admission)
+
+    def put(value):
+        store.put("a/b", value, (), Meta())
+
+    def wait():
+        return ask(http, READER, "GET", f"{path}?wait=30", **{"If-None-Match": known})
+
+    put(b"1")
+    known = ask(http, ADMIN, "GET", path).headers["ETag"]
+    with held(lambda: store.hub.watchers, wait) as waiting:
+        entrance.tokens = left
+        put(b"2")
+        assert waiting.get(timeout=5).status_code == status
 
 
 def test_new_tokens_hold_at_once(guarded, entrance):
