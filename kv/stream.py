@@ -59,13 +59,16 @@ class KeyNews:
     def __init__(self, store: Store, key: str, known: str | None) -> None:
         self.topic = key
         self._store = store
+        self._journal = store.hub.journal
         self._known = known
 
     def first(self) -> Iterable[bytes]:
         return self._told(self._store.get(self.topic))
 
     def since(self, revision: int) -> Iterable[bytes]:
-        return self._told(self._store.peek(self.topic))
+        # What the journal does not reach back to, the engine may not know either, and then says so.
+        complete = revision > self._journal.floor
+        return self._told(self._store.peek(self.topic)) if complete else self.first()
 
     def _told(self, item: Item | None) -> Iterable[bytes]:
         etag = item.version.etag if item else NO_ETAG

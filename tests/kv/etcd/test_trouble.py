@@ -200,11 +200,12 @@ def test_those_who_wait_learn_that_nothing_is_known(member):
             assert problem(reader.get(timeout=20))["status"] == 503
 
 
-def test_streams_of_prefixes_end_so_that_their_clients_ask_another_server(member):
+@pytest.mark.parametrize(("path", "present"), [(KEY, 1), ("/v1/kv/", 3)])
+def test_streams_end_so_that_their_clients_ask_another_server(member, path, present):
     with serving_store(over(member)) as store, serving(store) as server:
         store.put("a", b"1", (), Meta())
-        with EventSource(("127.0.0.1", server.server_port), "/v1/kv/") as stream:
-            stream.take(3)
+        with EventSource(("127.0.0.1", server.server_port), path) as stream:
+            stream.take(present)
             member.kill9()
             assert stream.ends()
 
