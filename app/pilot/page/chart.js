@@ -30,13 +30,9 @@ export function evidenceChart(holder, points, gates, needed) {
     role: "img",
     "aria-label": told(points, gates, needed),
   });
-  root.append(
-    ...levels(scale, size),
-    ...moments(scale, size),
-    ...steps(points, scale, size),
-    ...bar(needed, scale, size),
-  );
+  root.append(...levels(scale, size), ...moments(scale, size), ...steps(points, scale, size));
   for (const [number, gate] of gates.entries()) root.append(...curve(points, gate, number, scale));
+  root.append(...bar(needed, scale, size));
   holder.replaceChildren(root);
 }
 
@@ -106,7 +102,7 @@ function bar(needed, { y }, { width }) {
   const at = y(needed);
   return [
     shape("line", { class: "threshold", x1: PAD.left, x2: width - PAD.right, y1: at, y2: at }),
-    letters(`rolled back at ${odds(needed)}`, width - PAD.right, at - 6, "end", "label threshold-label"),
+    letters(`rolled back at ${odds(needed)}`, PAD.left + 8, at - 6, "start", "label threshold-label"),
   ];
 }
 
