@@ -6,6 +6,7 @@ the requests. Then a comparison may mean something else than it seems to.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
@@ -51,24 +52,42 @@ class ShareWatch:
         total = sum(map(sum, self._counts.values()))
         if not total:
             return Share(None, None, None)
-        seen = sum(canary for canary, _ in self._counts.values()) / total
-        asked = sum(ratio * (canary + stable) for ratio, (canary, stable) in self._counts.items()) / total
+        asked, seen = _shares(self._counts)
         return Share(asked, seen, self._alarm(asked, seen))
 
     def _alarm(self, asked: float, seen: float) -> str | None:
-        off = self._crowded(asked, seen) if self.sticky else self._refuted(asked, seen)
+        off = self._crowded(asked, seen) if self.sticky else self._refuted()
         return f"the canary gets {seen:.3%} of the requests, not {asked:.3%}" if off else None
 
-    def _refuted(self, asked: float, seen: float) -> bool:
-        """Of requests drawn one after the other the product of e-values is one."""
-        if abs(seen - asked) <= _SLIGHT * (min(asked, 1 - asked) or 1):
-            return False
-        drawn = [(ratio, *counts) for ratio, counts in self._counts.items() if 0 < ratio < 1]
-        against = sum(log_wealth_against(ratio, canary, canary + stable) for ratio, canary, stable in drawn)
-        return against >= -log(ALPHA) or len(drawn) < len(self._counts)
+    def _refuted(self) -> bool:
+        """Chance decides only between 0 and 1; at these a few of the other version were under way before."""
+        drawn = {ratio: counts for ratio, counts in self._counts.items() if 0 < ratio < 1}
+        fixed = [
+            (sum(counts), counts[ratio < 1]) for ratio, counts in self._counts.items() if ratio in (0, 1)
+        ]
+        wrong = sum(total - right for total, right in fixed)
+        return _unlikely(drawn) or wrong > _SLIGHT * sum(total for total, _ in fixed)
 
     def _crowded(self, asked: float, seen: float) -> bool:
         if self.visitors < _CROWD or asked in (0, 1) or seen in (0, 1):
             return False
         odds = seen / (1 - seen) / (asked / (1 - asked))
         return not 1 / _CROWDED_FACTOR <= odds <= _CROWDED_FACTOR
+
+
+def _shares(counts: Mapping[float, Sequence[int]]) -> tuple[float, float]:
+    """Asked and seen, of all these requests together."""
+    total = sum(map(sum, counts.values()))
+    asked = sum(ratio * sum(both) for ratio, both in counts.items()) / total
+    return asked, sum(canary for canary, _ in counts.values()) / total
+
+
+def _unlikely(drawn: Mapping[float, Sequence[int]]) -> bool:
+    """Of requests drawn one after the other the product of e-values is one."""
+    if not any(map(sum, drawn.values())):
+        return False
+    asked, seen = _shares(drawn)
+    if abs(seen - asked) <= _SLIGHT * min(asked, 1 - asked):
+        return False
+    against = sum(log_wealth_against(ratio, both[0], sum(both)) for ratio, both in drawn.items())
+    return against >= -log(ALPHA)
