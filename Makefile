@@ -15,15 +15,16 @@ export PYTHONUNBUFFERED := 1
 # or variables of their own. 130 is how it says that Ctrl-C ended it.
 HONCHO = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/honcho --app-root . start --port $${PORT:-8080} --procfile
 
-.PHONY: help demo run test check bench clean
+.PHONY: help demo demo-bad run test check bench clean
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-demo: $(VENV)/.run ## the proxy, the config server and two sample versions, until Ctrl-C
-	@echo 'Once all are up:    curl localhost:8080'
-	@echo "Change the share:   curl -X PATCH -d '{\"ratio\": 0.5}' localhost:7001/v1/kv/canary/config"
-	@$(HONCHO) config/Procfile.demo || (( $$? == 130 ))
+demo: $(VENV)/.run ## a new version goes to everyone by itself, in a minute; all stays up until Ctrl-C
+	@$(BIN)/python -m samples.demo $(DEMO)
+
+demo-bad: $(VENV)/.run ## the same with one that fails, and is taken back; DEMO="--fails 0.2 --once" passes flags
+	@$(BIN)/python -m samples.demo --fails 0.05 $(DEMO)
 
 run: $(VENV)/.run ## the proxy and the config server, until Ctrl-C
 	@$(HONCHO) Procfile || (( $$? == 130 ))
