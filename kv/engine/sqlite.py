@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import gevent
 from gevent import Greenlet
 from gevent.event import AsyncResult
 from gevent.queue import Empty, Queue
@@ -191,6 +192,7 @@ class SqliteEngine:
         """What is waiting, at least one; empty when the end has come and everything before it is done."""
         batch: list[_Write] = []
         write = self._writes.get()
+        gevent.sleep(0)  # those who are about to write come along
         while write is not None:
             batch.append(write)
             if len(batch) == BATCH:
