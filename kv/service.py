@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -46,6 +47,9 @@ class Service:
         self._lag.start()
         for watched in self._watched():
             watched.start()
+        # What is there now stays: looking through it again and again for cycles would only hold everybody up.
+        gc.collect()
+        gc.freeze()
 
     def release(self) -> None:
         """Let waiting readers go, and those who come later not wait."""
