@@ -33,11 +33,12 @@ class Limited(Protocol):
 
 
 class Clock:
-    """`now` is the monotonic time in seconds, at most PERIOD old."""
+    """`now` is the monotonic time in seconds, at most `period` old."""
 
-    __slots__ = ("_greenlet", "_limited", "now")
+    __slots__ = ("_greenlet", "_limited", "_period", "now")
 
-    def __init__(self) -> None:
+    def __init__(self, period: float = PERIOD) -> None:
+        self._period = period
         self.now = monotonic()
         self._limited: set[Limited] = set()
         self._greenlet: gevent.Greenlet[[], None] | None = None
@@ -61,7 +62,7 @@ class Clock:
 
     def _run(self) -> None:
         while True:
-            gevent.sleep(PERIOD)
+            gevent.sleep(self._period)
             before, self.now = self.now, monotonic()
             self._sweep(before)
 

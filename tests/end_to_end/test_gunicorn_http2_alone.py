@@ -45,17 +45,19 @@ def test_what_is_under_way_is_finished_when_a_worker_ends(tmp_path, http2, numbe
         return OK
 
     with RecordingServer(answer) as server:
-        process, port = stock_gunicorn(tmp_path, server.url, env=http2)
-        with process, Http2Client(("127.0.0.1", port)) as client:
-            stream = client.ask()
-            assert asked.wait(10)
-            process.send(number)
-            wait_until(lambda: "Handling signal" in process.output(), what="the signal")
-            ending.set()
-            assert client.wait(stream)[0].body == b"ok"
-            if number == signal.SIGTERM:
-                wait_until(lambda: not process.running, 20, what="its end")
-            else:
+        # A connection that its client keeps open is waited for until the grace is over.
+        process, port = stock_gunicorn(tmp_path, server.url, env=http2 | {"GRACE": "2"})
+        with process:
+            with Http2Client(("127.0.0.1", port)) as client:
+                stream = client.ask()
+                assert asked.wait(10)
+                process.send(number)
+                wait_until(lambda: "Handling signal" in process.output(), what="the signal")
+                ending.set()
+                assert client.wait(stream)[0].body == b"ok"
+                if number == signal.SIGTERM:
+                    wait_until(lambda: not process.running, 20, what="its end")
+            if number == signal.SIGHUP:
                 # Until then the old worker may tell a new connection to go away, before it has taken any request.
                 wait_until(lambda: "Worker exiting" in process.output(), 20, what="the end of the old worker")
                 with Http2Client(("127.0.0.1", port)) as later:

@@ -25,6 +25,17 @@ from tests.proxy.peer import Peer
 from tests.support.processes import wait_until
 from tests.support.raw import Address
 
+# Seconds between two looks at time limits.
+PERIOD = 0.02
+
+
+class PromptServer(WSGIServer):
+    """Sends the parts of an answer at once: the client's kernel would have it wait 40 ms for the second."""
+
+    def handle(self, sock: socket.socket, address: Address) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().handle(sock, address)
+
 
 class Rig:
     """`front` is "fast_lane" or "wsgi". `timeouts` and `limits` replace defaults; `config` has further fields.
@@ -55,7 +66,7 @@ class Rig:
             **config,
         )
         rng = random.Random(1)
-        self.stats, self.clock = Stats(), Clock()
+        self.stats, self.clock = Stats(), Clock(PERIOD)
         self.fleet = Fleet(self.clock, rng)
         self.gateway = Gateway(self.clock, self.stats, self.fleet.snapshot(self.config, None), rng)
         self.health = Health(self.gateway.refresh, rng, each_second=self.gateway.tries.tick)
@@ -65,7 +76,7 @@ class Rig:
         self._server: WSGIServer = (
             Front(listener, app, tls=tls, proxy_protocol=proxy_protocol, access_log=access_log)
             if front == "fast_lane"
-            else WSGIServer(listener, app, log=None, error_log=None)
+            else PromptServer(listener, app, log=None, error_log=None)
         )
 
     def __enter__(self) -> Self:

@@ -10,10 +10,9 @@ import gevent
 import pytest
 from gevent import socket
 
-from app.clock import PERIOD
 from app.proxy.exchange import Exchange
 from tests.proxy.peer import GET, LAST_GET, Peer, Upstream, post
-from tests.proxy.rig import Rig
+from tests.proxy.rig import PERIOD, Rig
 from tests.proxy.test_servers import error_of
 from tests.support.processes import wait_until
 from tests.support.raw import OK, RecordingServer, exchange
