@@ -8,12 +8,14 @@ from typing import Any, BinaryIO
 import click
 from requests import RequestException, Session
 
-from app.cli.output import json_option, print_json
+from app.cli.output import Progress, as_text, json_option, progress
 from app.cli.reach import author, settings
 from app.errors import CommandRefused, PilotAway
 from app.rollout.situation import Command
 
 _PERIOD = 0.5
+# Seconds in which another pilot takes over, or the same one starts again.
+_PATIENCE = 30.0
 # How `watch` ends.
 _ENDS = {"done": 0, "rolled_back": 1}
 
@@ -41,16 +43,40 @@ def status(as_json: bool) -> None:
 @rollout.command()
 @json_option
 def watch(as_json: bool) -> None:
-    """Print every change until it ends. The exit status is 0 when it is done, 1 when it was rolled back."""
-    seen = None
+    """Print every change until it ends. The exit status is 0 when it is done, 1 when it was rolled back.
+
+    On a terminal the last line says all the time what it waits for. A pilot that starts again meanwhile is waited for.
+    """
+    with progress() as shown:
+        found = _follow(shown, as_json)
+    click.get_current_context().exit(_ENDS[found["state"]] if found else 1)
+
+
+def _follow(shown: Progress, as_json: bool) -> dict[str, Any] | None:
+    """The rollout at its end."""
+    found, seen = _ask("GET", "/state")["rollout"], None
     while True:
-        found = _ask("GET", "/state")["rollout"]
-        now = found and (found["state"], found["step"], found["reason"])
-        if now != seen:
-            _show(found, as_json)
+        now = found and (found["id"], found["state"], found["step"], found["reason"])
+        if now != seen or found is None:
+            shown.say(_text(found, as_json))
             seen = now
         if found is None or found["state"] in _ENDS:
-            click.get_current_context().exit(_ENDS[found["state"]] if found else 1)
+            ended: dict[str, Any] | None = found
+            return ended
+        shown.wait(_text(found))
+        time.sleep(_PERIOD)
+        found = _ask_patiently("/state")["rollout"]
+
+
+def _ask_patiently(path: str) -> Any:
+    """Raises PilotAway when none has answered for _PATIENCE seconds, and CommandRefused."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return _ask("GET", path)
+        except PilotAway:
+            if time.monotonic() > end:
+                raise
         time.sleep(_PERIOD)
 
 
@@ -101,13 +127,16 @@ def _ask(method: str, path: str, body: bytes | None = None) -> Any:
 
 
 def _show(found: dict[str, Any] | None, as_json: bool) -> None:
+    click.echo(_text(found, as_json))
+
+
+def _text(found: dict[str, Any] | None, as_json: bool = False) -> str:
     if as_json:
-        print_json(found)
-    elif found is None:
-        click.echo("there is no rollout")
-    else:
-        share = f"{found['steps'][found['step']]['ratio'] * 100:.4g} %"
-        step = f"step {found['step'] + 1} of {len(found['steps'])}, {share}"
-        waits = found.get("waits_for")
-        why = f"; waits: {waits['why']}" if waits and found["state"] == "running" else ""
-        click.echo(f"rollout {found['id']} is {found['state']} ({step}): {found['reason']}{why}")
+        return as_text(found)
+    if found is None:
+        return "there is no rollout"
+    share = f"{found['steps'][found['step']]['ratio'] * 100:.4g} %"
+    step = f"step {found['step'] + 1} of {len(found['steps'])}, {share}"
+    waits = found.get("waits_for")
+    why = f"; waits: {waits['why']}" if waits and found["state"] == "running" else ""
+    return f"rollout {found['id']} is {found['state']} ({step}): {found['reason']}{why}"
