@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import IO, Any
 
-from werkzeug.http import http_date
 from werkzeug.wsgi import FileWrapper
 
 from kv.model import NO_ETAG, Commit, Item, Result, Version, etag_of
-from kv.response import Response
+from kv.response import Response, date
 from kv.stream import Stream
 
 _JSON = "application/json"
@@ -95,13 +93,8 @@ def unchanged(etag: str) -> Response:
 def _describe(response: Response, version: Version) -> Response:
     response.etag = version.etag
     response.fields["X-Revision"] = str(version.revision)
-    response.fields["Last-Modified"] = _date(int(version.meta.modified))
+    response.fields["Last-Modified"] = date(int(version.meta.modified))
     return response
-
-
-@lru_cache(maxsize=1024)
-def _date(seconds: int) -> str:
-    return http_date(seconds)
 
 
 def _entry(item: Item, with_value: bool) -> bytes:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gevent.socket import socket
-from werkzeug.http import http_date
 
 from kv.head import Head
+from kv.response import date
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -86,7 +85,7 @@ class Outgoing:
 
     def _begin(self) -> None:
         self._frame({name.lower() for name, _ in self._fields})
-        lines = [f"HTTP/1.1 {self._status}", *map(_line, self._fields), f"Date: {_date(int(time.time()))}"]
+        lines = [f"HTTP/1.1 {self._status}", *map(_line, self._fields), f"Date: {date(int(time.time()))}"]
         if self._chunked:
             lines.append("Transfer-Encoding: chunked")
         if self.closes:
@@ -115,8 +114,3 @@ def _line(field: tuple[str, str]) -> str:
     if "\n" in value or "\r" in value:
         raise ValueError(f"a line ends in the field {name}")
     return f"{name}: {value}"
-
-
-@lru_cache(maxsize=1)
-def _date(seconds: int) -> str:
-    return http_date(seconds)

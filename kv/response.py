@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+
+from werkzeug.http import http_date
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -41,3 +44,9 @@ class Response:
         if hasattr(blocks, "close"):
             blocks.close()
         return ()
+
+
+@lru_cache(maxsize=1024)
+def date(seconds: int) -> str:
+    """A moment since the epoch, as header fields have it (RFC 9110, 5.6.7)."""
+    return http_date(seconds)

@@ -59,7 +59,7 @@ class KeyNews:
     def __init__(self, store: Store, key: str, known: str | None) -> None:
         self.topic = key
         self._store = store
-        self._journal = store.hub.journal
+        self._hub = store.hub
         self._known = known
 
     def first(self) -> Iterable[bytes]:
@@ -67,7 +67,7 @@ class KeyNews:
 
     def since(self, revision: int) -> Iterable[bytes]:
         # What the journal does not reach back to, the engine may not know either, and then says so.
-        complete = revision > self._journal.floor
+        complete = revision > self._hub.journal.floor
         return self._told(self._store.peek(self.topic)) if complete else self.first()
 
     def _told(self, item: Item | None) -> Iterable[bytes]:
