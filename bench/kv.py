@@ -4,8 +4,8 @@
 
 Documents of 1 KiB over kept-alive connections; writes go to 64 keys, each time with another content, and
 reads to one. etcd is asked through its JSON gateway, and has no conditional reads. The store has one core to
-itself, the load another. A change's time runs from its PUT to the last watcher who has it, ten times a round; the
-watchers of either hold a stream.
+itself, which Serin shares with the etcd that it is on; the load has another. A change's time runs from its PUT
+to the last watcher who has it, ten times a round; the watchers of either hold a stream.
 The stores take turns, round by round. Everything stays on the loopback.
 """
 
@@ -28,7 +28,7 @@ from typing import Any
 from bench.instance import confined_to, cores
 from bench.measure import cpu_seconds, read_report
 from bench.results import keep, machine, markdown, spread
-from bench.stores import ETCD, STORES, Request, Store
+from bench.stores import ETCD, STORES, Request, Running, Store
 from tests.support.raw import Address
 
 SCRIPT = Path(__file__).parent / "store.lua"
@@ -62,11 +62,12 @@ class Sample:
 Samples = dict[tuple[str, int, str], list[Sample]]
 
 
-def measure(pid: int, address: Address, request: Request, load: tuple[int, int]) -> Sample:
+def measure(running: Running, request: Request, load: tuple[int, int]) -> Sample:
     """Loads the store for seconds from connections, as `load` says. Raises CalledProcessError when wrk fails."""
-    before = cpu_seconds(pid)
+    processes, address = running
+    before = total_cpu(processes)
     report = read_report(wrk(address, request, load))
-    cost = cpu_seconds(pid) - before
+    cost = total_cpu(processes) - before
     return Sample(
         report.requests / report.seconds,
         report.p50_ms,
@@ -74,6 +75,11 @@ def measure(pid: int, address: Address, request: Request, load: tuple[int, int])
         cost * 1e6 / max(report.requests, 1),
         report.errors,
     )
+
+
+def total_cpu(processes: Sequence[int]) -> float:
+    """Seconds that they have taken together."""
+    return sum(map(cpu_seconds, processes))
 
 
 def wrk(address: Address, request: Request, load: tuple[int, int]) -> str:
@@ -151,24 +157,26 @@ def etag(address: Address, store: Store) -> str:
     return found[1].decode() if found else ""
 
 
-def changes(pid: int, address: Address, store: Store, watchers: int) -> Sample:
+def changes(running: Running, store: Store, watchers: int) -> Sample:
     """CHANGES changes, one after the other, before so many watchers."""
+    processes, address = running
     with Watchers(address, store, watchers) as crowd:
-        first, before = time.time_ns() // 1000, cpu_seconds(pid)
+        first, before = time.time_ns() // 1000, total_cpu(processes)
         times = sorted(crowd.change(first + number) * 1e3 for number in range(CHANGES))
-        cost = cpu_seconds(pid) - before
+        cost = total_cpu(processes) - before
     middle = statistics.median(times)
     return Sample(1e3 / middle, middle, times[-1], cost * 1e6 / CHANGES)
 
 
 def turn(store: Store, core: int, seconds: int, watchers: int, samples: Samples) -> None:
     """One store's part of one round, in a folder of its own."""
-    with tempfile.TemporaryDirectory() as name, store.running(Path(name), core) as (pid, address):
+    with tempfile.TemporaryDirectory() as name, store.running(Path(name), core) as running:
+        address = running[1]
         ask(address, store.requests["write"], "0" * 16)
         for asked, clients, request in requests(store, etag(address, store)):
-            sample = measure(pid, address, request, (seconds, clients))
+            sample = measure(running, request, (seconds, clients))
             samples.setdefault((asked, clients, store.name), []).append(sample)
-        told = changes(pid, address, store, watchers)
+        told = changes(running, store, watchers)
         samples.setdefault(("watch", watchers, store.name), []).append(told)
 
 

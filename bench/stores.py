@@ -1,6 +1,7 @@
 """The stores of bench.kv: how each is started, and how it is asked to read, write and watch.
 
-Both have one core, and keep on disk what they have acknowledged. The requests are as store.lua wants them.
+Each has one core, and keeps on disk what it has acknowledged; Serin on etcd shares its core with that etcd. The
+requests are as store.lua wants them.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,16 +44,19 @@ class Request:
         return "\r\n".join([*lines, "", body]).encode()
 
 
+Running = tuple[Sequence[int], Address]
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
-    """One of them. `running(folder, core)`: up inside; its process id and where it listens.
+    """One of them. `running(folder, core)`: up inside; the ids of its processes and where it listens.
 
     `requests`: what it can be asked, by name. `watched`: the sign of a stream that it watches.
     """
 
     name: str
     program: str
-    running: Callable[[Path, int], AbstractContextManager[tuple[int, Address]]]
+    running: Callable[[Path, int], AbstractContextManager[Running]]
     requests: Mapping[str, Request]
     watched: bytes
 
@@ -62,16 +66,30 @@ class Store:
 
 
 @contextmanager
-def _serin(folder: Path, core: int) -> Iterator[tuple[int, Address]]:
-    with KvProcess(folder) as process:
-        os.sched_setaffinity(process.pid, {core})
-        for thread in Path(f"/proc/{process.pid}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), {core})
-        yield process.pid, process.address
+def _serin_on_sqlite(folder: Path, core: int) -> Iterator[Running]:
+    with _serin(folder, core, f"sqlite:///{folder / 'kv.db'}") as process:
+        yield [process.pid], process.address
 
 
 @contextmanager
-def _etcd(folder: Path, core: int) -> Iterator[tuple[int, Address]]:
+def _serin_on_etcd(folder: Path, core: int) -> Iterator[Running]:
+    with (
+        _etcd(folder, core) as (beneath, (host, port)),
+        _serin(folder, core, f"etcd://{host}:{port}") as process,
+    ):
+        yield [process.pid, *beneath], process.address
+
+
+@contextmanager
+def _serin(folder: Path, core: int, store: str) -> Iterator[KvProcess]:
+    with KvProcess(folder, KV_STORE=store) as process:
+        for thread in Path(f"/proc/{process.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {core})
+        yield process
+
+
+@contextmanager
+def _etcd(folder: Path, core: int) -> Iterator[Running]:
     port, peer = free_port(), f"http://127.0.0.1:{free_port()}"
     url = f"http://127.0.0.1:{port}"
     flags = {
@@ -87,7 +105,7 @@ def _etcd(folder: Path, core: int) -> Iterator[tuple[int, Address]]:
     command += [f"--{name}={value}" for name, value in flags.items()]
     env = {"GOMAXPROCS": "1"}
     with Process(command, folder / "etcd.log", env=env, ready=answers(f"{url}/health")) as process:
-        yield process.pid, ("127.0.0.1", port)
+        yield [process.pid], ("127.0.0.1", port)
 
 
 def _code(text: str) -> str:
@@ -115,5 +133,6 @@ def _etcd_requests() -> dict[str, Request]:
 
 
 ETCD = Store("etcd", "etcd", _etcd, _etcd_requests(), b'"created":true')
-SERIN = Store("Serin on SQLite", "python3", _serin, _serin_requests(), b"retry: ")
-STORES = (SERIN, ETCD)
+SERIN = Store("Serin on SQLite", "python3", _serin_on_sqlite, _serin_requests(), b"retry: ")
+SERIN_ON_ETCD = Store("Serin on etcd", "etcd", _serin_on_etcd, _serin_requests(), b"retry: ")
+STORES = (SERIN, SERIN_ON_ETCD, ETCD)

@@ -10,7 +10,7 @@ from base64 import b64decode
 import pytest
 
 from bench.kv import ASKED, COLUMNS, Sample, Watchers, ask, etag, requests, row, rows
-from bench.stores import ETCD, KEY, SERIN, SIZE, STORES
+from bench.stores import ETCD, KEY, SERIN, SERIN_ON_ETCD, SIZE, STORES
 from tests.support.kv_process import KvProcess
 
 STAMPS = ("0" * 16, "1234567890123456")
@@ -61,6 +61,16 @@ def test_every_watcher_of_etcd_hears_of_every_change(tmp_path) -> None:
         assert etag(address, ETCD) == ""
         with Watchers(address, ETCD, 20) as crowd:
             assert 0 < crowd.change(10**15) < 10
+
+
+@pytest.mark.skipif(ETCD.missing(), reason="etcd is not installed")
+def test_what_serin_writes_on_etcd_is_in_that_etcd(tmp_path) -> None:
+    with SERIN_ON_ETCD.running(tmp_path, min(os.sched_getaffinity(0))) as (processes, address):
+        ask(address, SERIN_ON_ETCD.requests["write"], STAMPS[0])
+        assert etag(address, SERIN_ON_ETCD) != ""
+        assert len(set(processes)) == 2
+    assert (tmp_path / "etcd" / "member").is_dir()
+    assert not (tmp_path / "kv.db").exists()
 
 
 def test_without_an_etag_there_are_no_conditional_reads() -> None:
