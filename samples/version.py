@@ -1,6 +1,6 @@
 """A version to put behind Serin: a small web app that says who it is, and can be slow or fail on demand.
 
-    python -m samples.version --name stable --port 9001 [--delay 250ms] [--fail 0.05]
+    python -m samples.version --name stable --port 9001 [--delay 250ms] [--slower 2] [--fail 0.05]
 
     /        one line whose first word is the version's name; the knobs below bend the answer
     /echo    the request as it arrived: method, target, headers in their order, body, as JSON
@@ -83,13 +83,23 @@ KNOBS: dict[str, Callable[[str], Any]] = {
 
 
 class Version:
-    """The WSGI app of one version: every request waits `delay` seconds, a share `fail` of them gets 503."""
+    """The WSGI app of one version: every request waits `delay` seconds, a share `fail` of them gets 503.
+
+    `slower`: that wait, and the one that a request asks for, times this.
+    """
 
     def __init__(
-        self, name: str, *, delay: float = 0.0, fail: float = 0.0, rng: Callable[[], float] = random.random
+        self,
+        name: str,
+        *,
+        delay: float = 0.0,
+        slower: float = 1.0,
+        fail: float = 0.0,
+        rng: Callable[[], float] = random.random,
     ) -> None:
         self.name = name
         self._delay = delay
+        self._slower = slower
         self._fail = fail
         self._rng = rng
 
@@ -104,7 +114,7 @@ class Version:
 
     def _answer(self, request: Request) -> Response:
         knobs = Knobs.read(request.args)
-        gevent.sleep(self._delay + knobs.delay)
+        gevent.sleep((self._delay + knobs.delay) * self._slower)
         if self._rng() < self._fail:
             return _text(f"{self.name} fails", 503)
         return PAGES.get(request.path, hello)(self, request, knobs)
@@ -195,6 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     parser.add_argument("--port", type=int, default=9001, help="port to listen on (%(default)s); 0: any")
     parser.add_argument("--delay", type=seconds, default=0.0, help="how long every answer waits, as in 250ms")
+    parser.add_argument("--slower", type=float, default=1.0, help="that, and the knob delay, times this")
     parser.add_argument("--fail", type=share, default=0.0, help="share of answers that are 503, as in 0.05")
     return parser
 
@@ -202,7 +213,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Serves one version until SIGTERM or SIGINT."""
     flags = _parser().parse_args(argv)
-    version = Version(flags.name, delay=flags.delay, fail=flags.fail)
+    version = Version(flags.name, delay=flags.delay, slower=flags.slower, fail=flags.fail)
     serving = server(version, flags.host, flags.port)
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, serving.stop)

@@ -44,7 +44,7 @@ class Stage:
         """Where one is under way."""
         wait_until(lambda: self.pilot.state()["pilot"]["leads"], what="the lead")
         if "abort" in (self.pilot.state()["rollout"] or {"commands": []})["commands"]:
-            self.pilot.command("abort")
+            self.pilot.steer("abort")
         self.wait_rollout("none", "done", "rolled_back")
 
     def wait_rollout(self, *states: str) -> None:

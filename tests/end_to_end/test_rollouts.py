@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner, Result
 
 from app.cli import main
 from tests.support.load import Load
-from tests.support.pilot import Pilot
+from tests.support.pilot import Pilot, piloted
 from tests.support.processes import fetch, wait_until
 from tests.support.stack import Stack
 
@@ -27,14 +25,6 @@ PLAN = {
 }
 
 
-@contextmanager
-def service(tmp_path, *canary: str) -> Iterator[tuple[Stack, Pilot]]:
-    stack = Stack(tmp_path, config={"ratio": 0})
-    stack.canary.command += canary
-    with stack, Pilot(stack) as pilot:
-        yield stack, pilot
-
-
 def canary_url(stack: Stack) -> str:
     return f"http://127.0.0.1:{stack.canary_port}"
 
@@ -44,7 +34,7 @@ def stable_url(document: dict) -> str:
 
 
 def test_a_healthy_canary_reaches_everybody_though_its_pilot_is_killed(tmp_path):
-    with service(tmp_path) as (stack, pilot), Load(stack.address, clients=8, pause=0.01) as load:
+    with piloted(tmp_path) as (stack, pilot), Load(stack.address, clients=8, pause=0.01) as load:
         pilot.begin(PLAN)
         for ratio in (0.1, 0.5):
             wait_until(lambda ratio=ratio: stack.document()["ratio"] >= ratio, 30, what=f"{ratio}")
@@ -61,7 +51,7 @@ def test_a_healthy_canary_reaches_everybody_though_its_pilot_is_killed(tmp_path)
 
 
 def test_a_canary_that_fails_is_rolled_back(tmp_path):
-    with service(tmp_path, "--fail", "0.2") as (stack, pilot), Load(stack.address, clients=8, pause=0.01):
+    with piloted(tmp_path, "--fail", "0.2") as (stack, pilot), Load(stack.address, clients=8, pause=0.01):
         pilot.begin(PLAN | {"hold": "60s"})
         wait_until(lambda: stack.document()["ratio"] == 0.1, what="the first step")
         began = time.monotonic()
@@ -72,7 +62,7 @@ def test_a_canary_that_fails_is_rolled_back(tmp_path):
 
 
 def test_commands_drive_it(tmp_path):
-    with service(tmp_path) as (_stack, pilot):
+    with piloted(tmp_path) as (_stack, pilot):
         wait_until(lambda: pilot.state()["pilot"]["leads"], what="the lead")
         environment = {"PILOT_URL": pilot.url}
 
@@ -92,7 +82,7 @@ def test_commands_drive_it(tmp_path):
 
 
 def test_whoever_writes_the_document_has_the_wheel(tmp_path):
-    with service(tmp_path) as (stack, pilot):
+    with piloted(tmp_path) as (stack, pilot):
         pilot.begin(PLAN | {"hold": "60s"})
         wait_until(lambda: stack.document()["ratio"] == 0.1, what="the first step")
         stack.patch_config({"ratio": 0.3})
@@ -105,7 +95,7 @@ def test_whoever_writes_the_document_has_the_wheel(tmp_path):
 
 
 def test_another_pilot_takes_over(tmp_path):
-    with service(tmp_path) as (stack, pilot), Pilot(stack, "second") as second:
+    with piloted(tmp_path) as (stack, pilot), Pilot(stack, "second") as second:
         pilot.begin(PLAN | {"hold": "60s"})
         assert not second.state()["pilot"]["leads"]
         assert fetch("POST", f"{second.url}/abort").status_code == 409
@@ -115,7 +105,7 @@ def test_another_pilot_takes_over(tmp_path):
 
 
 def test_a_config_server_that_is_away_holds_the_rollout_up(tmp_path):
-    with service(tmp_path) as (stack, pilot), Load(stack.address, clients=4, pause=0.02) as load:
+    with piloted(tmp_path) as (stack, pilot), Load(stack.address, clients=4, pause=0.02) as load:
         pilot.begin(PLAN | {"hold": "60s"})
         wait_until(lambda: stack.document()["ratio"] == 0.1, what="the first step")
         stack.kv.kill9()
@@ -127,7 +117,7 @@ def test_a_config_server_that_is_away_holds_the_rollout_up(tmp_path):
 
 
 def test_a_config_is_put_and_its_arrival_awaited(tmp_path):
-    with service(tmp_path) as (stack, pilot):
+    with piloted(tmp_path) as (stack, pilot):
         document = stack.document() | {"ratio": 0.2}
         answer = fetch("PUT", f"{pilot.url}/config?wait=5s", data=json.dumps(document))
         assert answer.status_code == 200, answer.text

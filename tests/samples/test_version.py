@@ -51,6 +51,10 @@ def test_chunks_are_that_many_events():
     assert answer.text == "data: canary 0\n\ndata: canary 1\n\ndata: canary 2\n\n"
 
 
+def test_slower_is_a_factor_of_all_waits():
+    assert get("/?delay=600s", delay=600.0, slower=0.0).status_code == 200
+
+
 @pytest.mark.parametrize(
     "query", ["status=101", "status=x", "size=-1", "chunks=-1", "delay=soon", "delay=1h"]
 )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from tests.support.processes import Process, answers, fetch, free_port, python, wait_until
 from tests.support.stack import KEY, Stack
@@ -31,6 +34,17 @@ class Pilot(Process):
         answer = fetch("POST", f"{self.url}/rollout", data=json.dumps(plan))
         assert answer.status_code == 201, answer.text
 
-    def command(self, name: str) -> None:
-        answer = fetch("POST", f"{self.url}/{name}")
+    def steer(self, command: str) -> None:
+        answer = fetch("POST", f"{self.url}/{command}")
         assert answer.status_code == 200, answer.text
+
+
+@contextmanager
+def piloted(
+    folder: Path, *canary: str, config: Mapping[str, Any] | None = None
+) -> Iterator[tuple[Stack, Pilot]]:
+    """A stack whose canary has no share yet, and its pilot. `canary`: flags of that sample; `config`: as a stack's."""
+    stack = Stack(folder, config={"ratio": 0, **(config or {})})
+    stack.canary.command += canary
+    with stack, Pilot(stack) as pilot:
+        yield stack, pilot
