@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from enum import Enum, auto
 
-from kv.asked import Asked
+from kv.asked import Asked, has_conditions
 from kv.caller import EVERYONE, Caller
 from kv.errors import PreconditionRequired, Unauthorized
 from kv.pacing import Pacing
@@ -59,7 +59,7 @@ class Admission:
             caller.check_read(name if need is Need.READ else "")
         if need is Need.WRITE:
             caller.check_write(name)
-            self._check_conditions("If-Match" in request.headers or "If-None-Match" in request.headers)
+            self._check_conditions(has_conditions(request))
         if need in _WRITES and caller is not EVERYONE:
             self._pacing.take(caller.name)
 

@@ -31,6 +31,7 @@ PATCH_TYPES = ("application/merge-patch+json", JSON, JSON_PATCH)
 # curl -d says it sends a form; who sends no type at all means the default too.
 _READ_AS_PATCHES = frozenset({*PATCH_TYPES, "application/x-www-form-urlencoded", ""})
 _AUTHOR_BYTES, _NOTE_BYTES = 256, 1024
+_TOO_LARGE = f"a body may have {MAX_BODY} bytes"
 
 
 class Asked(Request):
@@ -136,8 +137,13 @@ def conditions(request: Asked, key: str) -> list[Condition]:
 
 def no_conditions(request: Asked) -> None:
     """Raises BadRequest if the headers have any."""
-    if "If-Match" in request.headers or "If-None-Match" in request.headers:
+    if has_conditions(request):
         raise BadRequest("here conditions are part of the body")
+
+
+def has_conditions(request: Asked) -> bool:
+    """Whether the headers have any."""
+    return request.field("If-Match") is not None or request.field("If-None-Match") is not None
 
 
 def is_known(request: Asked) -> Callable[[str], bool]:
@@ -180,9 +186,9 @@ def _etags(request: Asked, header: str) -> ETags | None:
 
 def body(request: Asked) -> bytes:
     """The bytes sent. Raises LengthRequired, TooLarge, UnsupportedMediaType or BadRequest (it ended early)."""
-    if request.mimetype.startswith("multipart/"):
+    if (request.field("Content-Type") or "").lower().startswith("multipart/"):
         raise UnsupportedMediaType("send the JSON document itself, not a multipart form")
-    if request.content_length is None and "Transfer-Encoding" not in request.headers:
+    if _length(request) is None and request.field("Transfer-Encoding") is None:
         raise LengthRequired("the body is the JSON document; there is none")
     return _read(request)
 
@@ -193,15 +199,32 @@ def no_body(request: Asked) -> None:
         raise BadRequest("this request takes no body")
 
 
+def _length(request: Asked) -> int | None:
+    text = request.field("Content-Length")
+    return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else None
+
+
 def _read(request: Asked) -> bytes:
+    length = _length(request)
+    if length is not None and length > MAX_BODY:
+        raise TooLarge(_TOO_LARGE)
+    try:
+        data = _read_chunks(request) if length is None else request.environ["wsgi.input"].read(length)
+    except (ClientDisconnected, OSError):
+        data = None
+    if data is None or len(data) < (length or 0):
+        raise BadRequest("the body ended early, is malformed or came too slowly")
+    return bytes(data)
+
+
+def _read_chunks(request: Asked) -> bytes:
+    """What has no known length."""
     try:
         data = request.get_data(cache=False, parse_form_data=False)
-    except ClientDisconnected:
-        raise BadRequest("the body ended early, is malformed or came too slowly") from None
     except RequestEntityTooLarge:
-        data = None
-    if data is None or len(data) > MAX_BODY:
-        raise TooLarge(f"a body may have {MAX_BODY} bytes")
+        raise TooLarge(_TOO_LARGE) from None
+    if len(data) > MAX_BODY:
+        raise TooLarge(_TOO_LARGE)
     return data
 
 
@@ -220,7 +243,10 @@ def meta(request: Asked) -> Meta:
 
 
 def _told(request: Asked, header: str, limit: int) -> str:
-    raw = request.headers.get(header, "").encode("latin-1")
+    text = request.field(header)
+    if not text:
+        return ""
+    raw = text.encode("latin-1")
     if len(raw) > limit:
         raise BadRequest(f"{header} may have {limit} bytes")
     try:

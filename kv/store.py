@@ -174,7 +174,7 @@ class Store:
 
     def commit(self, conditions: Sequence[Condition], operations: Sequence[Operation], meta: Meta) -> Commit:
         """What Engine.commit does, stamped with the time, and known to every watcher of this server."""
-        stamped = replace(meta, modified=self._clock())
+        stamped = Meta(meta.author, meta.note, self._clock())
         commit = self.examiner.examined(lambda: self.engine.commit(conditions, operations, stamped))
         self.hub.until(commit.revision)
         return commit
