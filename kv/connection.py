@@ -69,16 +69,23 @@ class Connection:
         if not self._begins():
             return None
         self._incoming.allow(self._bounds.head)
-        if not head.can_begin(self._reader.peek(1)):
+        begun = self._reader.peek(1)
+        lines, end = head.ends(begun)
+        if 0 < end <= self._bounds.head_bytes:
+            return self._reader.read(end)[:lines]
+        if not head.can_begin(begun):
             raise BadHead(400, "this is not an HTTP/1.1 request")
+        return self._read_lines()
+
+    def _read_lines(self) -> bytes | None:
+        """A head that has not come in one piece."""
         lines = bytearray()
         try:
             while (line := self._read_line(len(lines))) not in (b"\r\n", b"\n") or not lines:
                 if not line:
                     return None
-                lines += (
-                    line if lines or line.strip() else b""
-                )  # RFC 9112, 2.2: an empty line before is ignored
+                # RFC 9112, 2.2: an empty line before is ignored
+                lines += line if lines or line.strip() else b""
         except TimeoutError:
             raise BadHead(408, "the request came too slowly") from None
         return bytes(lines)

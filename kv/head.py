@@ -18,6 +18,7 @@ _FIELD = re.compile(rb"([%s]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)" % _TCHAR)
 _BEGINNING = re.compile(rb"(?:\r?\n)?(?:[%s]{0,32}|[%s]{1,32} .*)" % (_TCHAR, _TCHAR), re.DOTALL)
 # RFC 9112, 3.2.2: a server accepts the absolute form, whose authority then stands for the Host.
 _ABSOLUTE = re.compile(r"https?://([^/?#]+)(/.*|\?.*)?", re.IGNORECASE)
+_END = re.compile(rb"\n\r?\n")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _FIELDS = 100
 
@@ -54,6 +55,12 @@ class Head:
 def can_begin(data: bytes) -> bool:
     """Whether a request may begin with these bytes; TLS, for one, does not look like one from its first byte."""
     return _BEGINNING.fullmatch(data) is not None
+
+
+def ends(data: bytes) -> tuple[int, int]:
+    """Where the lines of a head that is whole in `data` end, and where the empty line behind them; else 0, 0."""
+    found = None if data[:1] in (b"\r", b"\n") else _END.search(data)  # an empty line before is not its end
+    return (found.start() + 1, found.end()) if found else (0, 0)
 
 
 def parse(raw: bytes) -> Head:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 
 import pytest
 from hypothesis import given, settings
@@ -93,3 +94,20 @@ def test_what_cannot(data):
 def test_any_bytes_are_a_head_or_a_clear_no(raw):
     with contextlib.suppress(BadHead):
         assert head.parse(raw).method
+
+
+@given(
+    st.lists(st.sampled_from([b"GET / HTTP/1.1", b"A: b", b"\r\n", b"\n", b"\r", b"\r\n\r\n"])).map(b"".join)
+)
+def test_a_head_that_is_there_ends_where_it_does_line_by_line(data):
+    begins = data[:1] not in (b"\r", b"\n")
+    assert head.ends(data) == (line_by_line(data) if begins else (0, 0))
+
+
+def line_by_line(data):
+    taken = 0
+    for line in io.BytesIO(data):
+        if line in (b"\r\n", b"\n"):
+            return taken, taken + len(line)
+        taken += len(line)
+    return 0, 0
