@@ -159,7 +159,7 @@ class Service:
         self.settings = settings
         self.clock = Clock()
         self.stats = Stats()
-        self.fleet = Fleet(self.clock, rng)
+        self.fleet = Fleet(self.clock, rng, self.stats.books)
         first = Snapshot(nothing, Balancer(nothing, self.fleet.load, rng))
         self.gateway = Gateway(self.clock, self.stats, first, rng)
         self.health = Health(self.gateway.refresh, rng, each_second=self.gateway.tries.tick)
@@ -179,7 +179,7 @@ class Service:
         self._files = ReportFiles(settings.state_dir, os.getppid(), os.getpid()) if worker else None
         self._live = Live(self.gateway, self.fleet.loads, self.refresher.state)
         self.admin = self._admin() if settings.admin_port else None
-        self.observer = Observer(self.stats.versions, lambda: self.gateway.snapshot.balancer)
+        self.observer = Observer(self.stats.books, lambda: self.gateway.snapshot.balancer)
         self.reporter = Reporter(
             lambda: instance_report(self._live, settings.admin_url, self.observer),
             f"{settings.service}/instances/",
@@ -238,7 +238,6 @@ class Service:
 
     def _apply(self, config: Config, _document: Document) -> None:
         snapshot = self.fleet.snapshot(config, self.gateway.snapshot)
-        self.observer.look()  # what has come until now came under the former ratio
         self.gateway.snapshot = snapshot
         self.fleet.retire(config)
         self.health.adopt(config, self.fleet.loads)

@@ -83,9 +83,9 @@ class Tape(Stream):
 
 def gateway() -> Gateway:
     """With an idle connection to each server, on which every request is answered."""
-    rng, clock = random.Random(1), Clock()
-    fleet = Fleet(clock, rng)
-    whole = Gateway(clock, Stats(), fleet.snapshot(load(DOCUMENT), None), rng)
+    rng, clock, stats = random.Random(1), Clock(), Stats()
+    fleet = Fleet(clock, rng, stats.books)
+    whole = Gateway(clock, stats, fleet.snapshot(load(DOCUMENT), None), rng)
     for live in fleet.loads.values():
         live.pool.give(Connection(Tape(ANSWER, sys.maxsize), lambda _: None), 60.0)
     return whole

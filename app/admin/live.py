@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from app.admin.report import Counters, Gauges, Report, ServerGauges, VersionCounters, Worker, both
+from app.admin.report import Counters, Gauges, Report, ServerGauges, VersionCounters, Worker
 from app.balance.server import Load
 from app.balance.standing import WHOLE
 from app.config.model import Config
@@ -51,10 +51,7 @@ class Live:
     def _counters(self, state: RefreshState) -> Counters:
         stats = self._gateway.stats
         return {
-            "versions": {
-                name: both(_version(figures), _version(stats.apart[name]))
-                for name, figures in stats.versions.items()
-            },
+            "versions": {name: _version(figures) for name, figures in stats.versions.items()},
             "servers": {
                 url: {"requests": load.requests, "failures": load.failures, "ejections": load.ejections}
                 for url, load in self._loads.items()
@@ -101,8 +98,8 @@ def _version(stats: VersionStats) -> VersionCounters:
         "answered": list(stats.answered),
         "failures": dict(stats.failures),
         "aborts": stats.aborts,
-        "buckets": list(stats.buckets),
-        "nanoseconds": round(stats.seconds * 1e9),
+        "buckets": stats.histogram,
+        "nanoseconds": stats.nanoseconds,
         "spared": dict(stats.spared),
     }
 

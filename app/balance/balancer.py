@@ -6,10 +6,10 @@ It never waits and never looks at a clock. What happens to the request afterward
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from app.balance.facts import Facts
 from app.balance.group import Group
@@ -17,19 +17,41 @@ from app.balance.overrides import Overrides
 from app.balance.server import Load, Server
 from app.balance.standing import WHOLE
 from app.balance.sticky import Identity, Rendezvous, digester, new_visitor
-from app.balance.styles import STYLES, Choices, Share
+from app.balance.styles import BY_RATIO, STYLES, Choices, Share
 from app.config.model import Config
-
-_BITS = bytes(1 << bit for bit in range(8))
-_MOST_HITS = 1000
 
 
 class Choice(NamedTuple):
-    """Where a request goes. `new_visitor`: an id to set by cookie; `how`: `override`, `sticky`, `style`."""
+    """Where a request goes. `new_visitor`: an id to set by cookie; `how`: `override`, `sticky`, `style`.
+
+    `figures`: where to count what becomes of it; they belong to the floor above.
+    """
 
     server: Server
     new_visitor: bytes | None
     how: str
+    figures: Any
+
+
+class Books(Protocol):
+    """Gives what to count in, by version. `apart`: for requests that the ratio has not sent."""
+
+    @property
+    def apart(self) -> Mapping[str, Any]: ...
+
+    def book(self, ratio: float, salt: str | None, out: bool) -> Mapping[str, Any]:
+        """For what this ratio sends. `salt`: what visitors are drawn by, None where they do not stick; `out`: no
+        server of one version is available, so the other one gets all."""
+
+
+class NoBooks:
+    """Nobody counts."""
+
+    apart: Mapping[str, Any] = {"stable": None, "canary": None}
+
+    def book(self, ratio: float, salt: str | None, out: bool) -> Mapping[str, Any]:
+        """See Books."""
+        return self.apart
 
 
 class Balancer:
@@ -37,12 +59,12 @@ class Balancer:
 
     `loads` gives the Load of a URL, the same one at every call. `previous` is the Balancer in force until
     now: its rotations and the canary's share go on where they stand. It is not kept.
-    `out`: the versions that have servers, of which none is available. Of visitors that stick, by the first 20 bits
-    of their points: `seen` has a bit for each that came, `hits` the ratio at which the last of them met a failure;
-    whoever reads them may empty `seen`.
+    `out`: the versions that have servers, of which none is available. `book`: where what the ratio sends is counted.
+    `salt`: what visitors are drawn by; None: they do not stick, or not by the ratio.
     """
 
     __slots__ = (
+        "_books",
         "_digest",
         "_groups",
         "_overrides",
@@ -53,11 +75,11 @@ class Balancer:
         "_sticky",
         "_stuck",
         "_styled",
+        "book",
         "config",
-        "hits",
         "identity",
         "out",
-        "seen",
+        "salt",
         "servers",
     )
 
@@ -67,6 +89,7 @@ class Balancer:
         loads: Callable[[str], Load],
         rng: random.Random,
         previous: Balancer | None = None,
+        books: Books | None = None,
     ) -> None:
         self.config = config
         self.servers: tuple[Server, ...] = _servers(config, loads, previous.servers if previous else ())
@@ -79,9 +102,10 @@ class Balancer:
         self._sticky = config.sticky_sessions
         self._share: Share = previous._share if previous else Share(rng)
         self._groups: dict[str, Group] = previous._groups if previous else {}
-        same = previous is not None and previous.config.salt == config.salt
-        self.seen: bytearray = previous.seen if previous and same else bytearray(2**17)
-        self.hits: dict[int, float] = previous.hits if previous and same else {}
+        self._books: Books = books or NoBooks()
+        sticks = config.sticky_sessions or config.style == "hash"
+        self.salt = config.salt if sticks and config.style in BY_RATIO else None
+        self.book: Mapping[str, Any] = {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -93,8 +117,9 @@ class Balancer:
         stable = group("stable", config.stable.balance, _of("stable", live))
         canary = group("canary", config.canary.balance, _of("canary", live))
         self.out = tuple(name for name, some in versions.items() if not some and _of(name, self.servers))
-        self._styled = {server: Choice(server, None, "style") for server in live}
-        self._stuck = {server: Choice(server, None, "sticky") for server in live}
+        self.book = self._open_book()
+        self._styled = {server: Choice(server, None, "style", self.book[server.version]) for server in live}
+        self._stuck = {server: Choice(server, None, "sticky", self.book[server.version]) for server in live}
         choices = Choices(
             stable=stable or (canary if config.failover == "canary" else stable),
             canary=canary or stable,
@@ -114,28 +139,19 @@ class Balancer:
         canary instead only if `failover` says so.
         """
         if self._overrides is not None and (server := self._overridden(self._overrides, facts)):
-            return Choice(server, None, "override")
+            return Choice(server, None, "override", self._books.apart[server.version])
         if not self._sticky:
             return self._styled[self._pick(facts)]
         visitor = self.identity.of(facts)
         if visitor is not None:
             digest = self._digest(visitor)
-            self.seen[digest >> 111] |= _BITS[digest >> 108 & 7]
+            facts.bucket = digest >> 108
             return self._stuck[self._place(digest)]
         visitor = new_visitor(self._rng)
         digest = self._digest(visitor)
-        self.seen[digest >> 111] |= _BITS[digest >> 108 & 7]
-        return Choice(self._place(digest), visitor, "sticky")
-
-    def note_failure(self, choice: Choice, facts: Facts) -> None:
-        """The first try of this request has failed. Remembers the newest visitors whom that befell."""
-        if choice.how != "sticky":
-            return
-        visitor = choice.new_visitor or self.identity.of(facts)
-        if visitor is not None:
-            self.hits.setdefault(self._digest(visitor) >> 108, self.config.ratio)
-            if len(self.hits) > _MOST_HITS:
-                del self.hits[next(iter(self.hits))]
+        facts.bucket = digest >> 108
+        server = self._place(digest)
+        return Choice(server, visitor, "sticky", self.book[server.version])
 
     def serving(self, version: str) -> tuple[Server, ...]:
         """Those of its servers that may be chosen."""
@@ -157,6 +173,11 @@ class Balancer:
         if self.config.style == "hash":
             return Rendezvous(left).place(_digest(self.identity, self._digest, facts))
         return self._rng.choices(left, [server.weight for server in left])[0]
+
+    def _open_book(self) -> Mapping[str, Any]:
+        if self.config.style not in BY_RATIO:
+            return self._books.apart
+        return self._books.book(self.config.ratio, self.salt, bool(self.out))
 
     def _overridden(self, overrides: Overrides, facts: Facts) -> Server | None:
         version = overrides.version(facts)

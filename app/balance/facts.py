@@ -11,7 +11,10 @@ class Facts(Protocol):
 
     `path` is the target without its query, `client` the address the request came from.
     A name asked for is one from the config document; header names are given in lower case.
+    `bucket` is where the balancer notes the first 20 bits of a visitor's point, who sticks.
     """
+
+    bucket: int
 
     @property
     def path(self) -> bytes: ...

@@ -119,7 +119,9 @@ class Hash(_Split):
         self._digest = choices.digest
 
     def pick(self, facts: Facts) -> Server:
-        return self.place(self._digest(facts))
+        digest = self._digest(facts)
+        facts.bucket = digest >> 108
+        return self.place(digest)
 
 
 class Everyone:
@@ -143,3 +145,5 @@ STYLES: dict[str, type[Style]] = {
     "round_robin": Everyone,
     "least_connections": Everyone,
 }
+# Those that give the canary its ratio.
+BY_RATIO = ("ratio", "random", "hash")

@@ -13,15 +13,12 @@ from app.config.model import Timeouts
 from app.errors import SerinError, UpstreamError
 from app.pipe import WORTH_A_PIPE, Pipe, open_pipe
 from app.proxy.body_source import BodySource
-from app.proxy.stats import VersionStats
+from app.proxy.stats import OURS, VersionStats
 from app.upstream.connection import Connection
 from app.upstream.pool import Pool
 from app.wire.body import CHUNKED, LAST_CHUNK, UPGRADED, Decoder, Sized, chunk, decoder
 from app.wire.head import Request, Response
 from app.wire.upgrade import accepts
-
-# What says nothing about a server.
-OURS = ("out_of_sockets",)
 
 
 class Exchange:
@@ -111,7 +108,7 @@ class Exchange:
                 raise UpstreamError("unasked_upgrade")
             self._decoder = decoder(response.framing)
             self.payload = self._decode(self._decoder, rest)
-        self._stats.answer(response.status, monotonic() - self.started)
+        self._stats.answer(response.status, monotonic() - self.started, self.request.bucket)
 
     def _limit(self, connection: Connection, seconds: float) -> None:
         deadline = self._clock.now + seconds
@@ -270,20 +267,26 @@ class Exchange:
     def abort(self) -> None:
         """The client has gone, or broke its side of the exchange."""
         self._stats.aborts += 1
+        if not self.waiting:
+            self._stats.left += 1
         self._release()
 
     def fail(self, reason: str) -> None:
-        """The server did not do its part."""
-        self._stats.fail(reason)
+        """The server did not do its part, and has not begun an answer."""
+        self._stats.fail(reason, self.request.bucket)
+        self._fail(reason)
+
+    def _fail(self, reason: str) -> None:
         self.load.failures += 1
         self._release()
         if reason not in OURS:
             self.load.fail()
 
     def break_off(self, error: SerinError) -> None:
-        """`fail` or `abort`, by whose fault `error` is."""
+        """The answer cannot be ended: by the server's fault or, as in `abort`, the client's."""
         if isinstance(error, UpstreamError):
-            self.fail(error.reason)
+            self._stats.break_off(error.reason, self.response.status, self.request.bucket)
+            self._fail(error.reason)
         else:
             self.abort()
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import gevent
 
-from app.balance.balancer import Balancer
+from app.balance.balancer import Balancer, Books
 from app.balance.rescue import Rescue
 from app.balance.retry import RetryRule, ShieldRule
 from app.balance.server import Load
@@ -65,11 +65,17 @@ class Snapshot:
 
 
 class Fleet:
-    """Every server of the config in force. `start` and `stop` rule the greenlet that looks names up again."""
+    """Every server of the config in force. `start` and `stop` rule the greenlet that looks names up again.
 
-    def __init__(self, clock: Clock, rng: random.Random, make_pool: Callable[..., Pool] = Pool) -> None:
+    `books`: where balancers have requests counted.
+    """
+
+    def __init__(
+        self, clock: Clock, rng: random.Random, books: Books, make_pool: Callable[..., Pool] = Pool
+    ) -> None:
         self._clock = clock
         self._rng = rng
+        self._books = books
         self._make_pool = make_pool
         self._resolver: gevent.Greenlet[[], None] | None = None
         self.loads: dict[str, Load] = {}
@@ -93,7 +99,8 @@ class Fleet:
         secured = {server.url: _server_tls(server, where) for where, server in _servers(config)}
         for url, tls in secured.items():
             self._renew(url, tls)
-        balancer = Balancer(config, self.load, self._rng, previous.balancer if previous else None)
+        former = previous.balancer if previous else None
+        balancer = Balancer(config, self.load, self._rng, former, self._books)
         return Snapshot(config, balancer, _rescue(config, previous))
 
     def retire(self, config: Config) -> None:

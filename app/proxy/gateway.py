@@ -108,10 +108,8 @@ class Gateway:
         if snapshot.careful:
             choice = self.admission.admit(self.tries.at_home(choice, request, snapshot), request, client)
             timeouts = timeouts if more else self.tries.timeouts(snapshot, choice, request)
-        stats = self.stats
-        stats.choices[choice.how] += 1
-        figures = stats.apart if choice.how == "override" else stats.versions
-        exchange = Exchange(request, choice, figures[choice.server.version], timeouts, self.clock)
+        self.stats.choices[choice.how] += 1
+        exchange = Exchange(request, choice, choice.figures, timeouts, self.clock)
         client.exchange = exchange
         if choice.new_visitor is not None:
             exchange.cookie = snapshot.balancer.identity.set_cookie(choice.new_visitor, secure)
@@ -127,8 +125,6 @@ class Gateway:
         except BaseException:
             exchange.abort()
             raise
-        if error is not None or exchange.response.status >= 500:
-            snapshot.balancer.note_failure(choice, request)
         errand = Errand(request, body, more, client, snapshot, choice, provenance, new_id)
         return self.tries.go_on(errand, exchange, error)
 

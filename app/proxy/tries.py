@@ -54,14 +54,19 @@ class Tries:
         self._budget.tick(self._stats.requests)
 
     def at_home(self, choice: Choice, request: Request, snapshot: Snapshot) -> Choice:
-        """The choice, or one of the version that is known to have the file asked for."""
+        """The choice, or one of the version that is known to have the file asked for: no ratio has a say in that."""
         if snapshot.rescue is None:
             return choice
         version = snapshot.rescue.home(request.method, request.path, self._clock.now)
-        if version in ("", choice.server.version):
+        if not version:
             return choice
+        apart = self._stats.books.apart
+        if version == choice.server.version:
+            return choice._replace(figures=apart[version])
         server = snapshot.balancer.another(version, request, choice.new_visitor, ())
-        return Choice(server, choice.new_visitor, "rescue") if server else choice
+        if server is None:
+            return choice._replace(figures=apart[choice.server.version])
+        return Choice(server, choice.new_visitor, "rescue", apart[version])
 
     def timeouts(self, snapshot: Snapshot, choice: Choice, request: Request, tries: int = 1) -> Timeouts:
         """The time limits of a try: tighter if another may follow when it is late."""
@@ -171,8 +176,9 @@ class Tries:
         timeouts = self.timeouts(errand.snapshot, choice, errand.request, len(errand.servers) + 1)
         return errand.once_more(way.server, self._stats.again, timeouts, self._clock, self)
 
-    def _spared(self, errand: Errand, reason: str) -> None:
-        self._stats.versions[errand.servers[0].version].spared[reason] += 1
+    @staticmethod
+    def _spared(errand: Errand, reason: str) -> None:
+        errand.choice.figures.spared[reason] += 1
 
 
 def _is_shielded(snapshot: Snapshot, choice: Choice, request: Request, failed: Failure) -> bool:

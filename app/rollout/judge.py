@@ -107,9 +107,10 @@ class Judge:
             totals = self._totals[version]
             totals[0] += outcomes.requests
             totals[1] += outcomes.failed
-        diverted = stratum.diverted
         self._share.take(
-            stratum.ratio, canary.requests + canary.aborts, stable.requests + stable.aborts + diverted
+            stratum.ratio,
+            canary.requests + canary.aborts + stratum.diverted.canary,
+            stable.requests + stable.aborts + stratum.diverted.stable,
         )
 
     def dump(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What one instance reports of its traffic for the verdict; `report` says how that travels.
 
 Everything is cumulative or may come twice: a report that is lost or read again does no harm. Left out from the
-start: requests sent by an override, probes, and whatever the ratio did not decide. An outcome belongs to the
+start: requests sent by an override, probes, and whatever else the ratio did not decide. An outcome belongs to the
 version of the first attempt, shielded or not, and to the ratio in force when the request was routed.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # What a success may be slower than: stable's quantiles of the minute before (see `bars`), and the plan's bar.
 BARS = ("p50", "p90", "p99", "over")
@@ -25,7 +26,8 @@ class Outcomes:
     """What became of the requests to one version, since the instance started.
 
     `requests`: those that were answered or failed; `aborts`: those that the client left before. `failures`: of
-    `requests`, by kind. `slow`: the successes whose head took longer than each of BARS; 0 where there is no bar.
+    `requests`, by kind. `slow`: those whose head was no failure and took longer than each of BARS; 0 where there is no
+    bar.
     """
 
     requests: int = 0
@@ -48,18 +50,21 @@ class Outcomes:
         )
 
 
+class Diverted(NamedTuple):
+    """Requests that came while a version was out, by where they went: the ratio did not decide on them."""
+
+    stable: int = 0
+    canary: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """The requests that were routed under one ratio.
-
-    `diverted`: those that could not go where the ratio would have them, since that version was out. They are in
-    neither version's outcomes.
-    """
+    """The requests that were routed under one ratio. The diverted are in neither version's outcomes."""
 
     ratio: float
     stable: Outcomes = field(default_factory=Outcomes)
     canary: Outcomes = field(default_factory=Outcomes)
-    diverted: int = 0
+    diverted: Diverted = field(default_factory=Diverted)
 
     def since(self, before: Stratum) -> Stratum:
         """What has come since then."""
@@ -67,7 +72,7 @@ class Stratum:
             self.ratio,
             self.stable.since(before.stable),
             self.canary.since(before.canary),
-            self.diverted - before.diverted,
+            Diverted(*(now - then for now, then in zip(self.diverted, before.diverted, strict=True))),
         )
 
 
@@ -84,7 +89,7 @@ class Visitors:
     """What a sticky service needs besides, for there only the first bad event of a bucket counts.
 
     `seen`: slice number `part` of the set of all buckets that sent a request; each report has the next slice.
-    `recent`: by kind (KINDS), the buckets with such an event; the newest MOST_RECENT, each bucket once.
+    `recent`: by kind (KINDS), the buckets that had their first event of that kind lately; MOST_RECENT at the most.
     `canary`: how many buckets have sent this instance requests for the canary since the ratio was last 0.
     """
 

@@ -12,6 +12,7 @@ from app.rollout.observed import (
     KINDS,
     MOST_RECENT,
     MOST_STRATA,
+    Diverted,
     Observed,
     Outcomes,
     Recent,
@@ -42,7 +43,7 @@ def _dump_stratum(stratum: Stratum) -> dict[str, Any]:
         "ratio": stratum.ratio,
         "stable": _dump_outcomes(stratum.stable),
         "canary": _dump_outcomes(stratum.canary),
-        "diverted": stratum.diverted,
+        "diverted": stratum.diverted._asdict(),
     }
 
 
@@ -73,7 +74,7 @@ def _load_stratum(data: Any) -> Stratum:
         _ratio(data["ratio"]),
         _load_outcomes(data["stable"]),
         _load_outcomes(data["canary"]),
-        _count(data["diverted"]),
+        Diverted(*(_count(data["diverted"][version]) for version in Diverted._fields)),
     )
 
 

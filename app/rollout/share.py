@@ -42,7 +42,7 @@ class ShareWatch:
         self.visitors = 0
 
     def take(self, ratio: float, canary: int, stable: int) -> None:
-        """Requests routed under this ratio; `stable`: with those that should have been the canary's."""
+        """Requests that came under this ratio, by where they went."""
         counts = self._counts.setdefault(ratio, [0, 0])
         counts[0] += canary
         counts[1] += stable

@@ -48,7 +48,7 @@ class Request:
 
     `fields` is the text from the LF before the first field line to the CR LF of the last; `onward` what of it
     goes on to the server, as whole lines. `framing` is a length or CHUNKED (see `body`). `client` is the address
-    of who sent it; the gateway fills it in.
+    of who sent it; the gateway fills it in. `bucket`: see balance.facts.
     `told`: what the request says of its way here, X-Forwarded-* and the like, by name in small letters.
     `upgrade`: the protocols it would rather speak (RFC 9110, 7.8), never HTTP/2.
     """
@@ -67,6 +67,7 @@ class Request:
     client: bytes = b""
     told: dict[bytes, list[bytes]] | None = None
     upgrade: bytes = b""
+    bucket: int = 0
 
     @property
     def path(self) -> bytes:

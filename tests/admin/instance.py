@@ -21,7 +21,7 @@ from app.config.refresh import RefreshState
 from app.config.schema import load
 from app.proxy.fleet import Snapshot
 from app.proxy.gateway import Gateway
-from app.proxy.stats import Stats
+from app.proxy.stats import Stats, VersionStats
 
 STABLE, CANARY = "http://127.0.0.1:9001", "http://127.0.0.1:9002"
 DOCUMENT: dict[str, Any] = {
@@ -41,7 +41,10 @@ class Instance:
     def __init__(self, started: float = NOW) -> None:
         self.loads: dict[str, Load] = {}
         self.state = NOTHING
-        self.gateway = Gateway(Clock(), Stats(), self._snapshot(Config(stable=VersionConfig())))
+        self.stats = Stats()
+        nothing = Config(stable=VersionConfig())
+        first = Snapshot(nothing, Balancer(nothing, self._load, random.Random(1)))
+        self.gateway = Gateway(Clock(), self.stats, first)
         self.now = started
         self.live = Live(self.gateway, self.loads, lambda: self.state, wall_clock=lambda: self.now)
         self.client = self.served_with(Alone(self.live.report))
@@ -58,9 +61,14 @@ class Instance:
         """As if a server of the version had answered so."""
         load = self.loads[STABLE if version == "stable" else CANARY]
         for status in statuses:
-            self.gateway.stats.choices["style"] += 1
-            self.gateway.stats.versions[version].answer(status, seconds)
+            self.stats.choices["style"] += 1
+            self.figures(version).answer(status, seconds)
             load.requests += 1
+
+    def figures(self, version: str) -> VersionStats:
+        """Where first tries count now."""
+        figures: VersionStats = self.gateway.snapshot.balancer.book[version]
+        return figures
 
     def get(self, path: str, **arguments: Any) -> TestResponse:
         return self.client.get(path, **arguments)
@@ -74,7 +82,7 @@ class Instance:
         return samples(self.get("/metrics").text)
 
     def _snapshot(self, config: Config) -> Snapshot:
-        return Snapshot(config, Balancer(config, self._load, random.Random(1)))
+        return Snapshot(config, Balancer(config, self._load, random.Random(1), books=self.stats.books))
 
     def _load(self, url: str) -> Load:
         return self.loads.setdefault(url, Load())

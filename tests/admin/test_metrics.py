@@ -15,9 +15,9 @@ def busy(instance: Instance) -> Instance:
     instance.apply().serve("stable", 200, 200, 404, seconds=0.02)
     instance.serve("canary", 200, 500, seconds=0.5)
     stats = instance.gateway.stats
-    stats.versions["canary"].fail("truncated")
-    stats.versions["stable"].aborts += 1
-    stats.versions["canary"].spared["shield"] += 3
+    instance.figures("canary").fail("truncated")
+    instance.figures("stable").aborts += 1
+    instance.figures("canary").spared["shield"] += 3
     stats.tries["shield"] += 4
     stats.refuse("no_server")
     instance.loads[CANARY].in_flight = 2

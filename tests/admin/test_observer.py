@@ -3,27 +3,27 @@ from __future__ import annotations
 import pytest
 
 from app.admin.observer import Observer
-from app.rollout.observed import FAILURES, Observed
+from app.rollout.buckets import BUCKETS
+from app.rollout.observed import FAILURES, Observed, Recent
 from tests.admin.instance import Instance
 
 
 @pytest.fixture
 def observer(instance: Instance) -> Observer:
-    return Observer(
-        instance.gateway.stats.versions, lambda: instance.gateway.snapshot.balancer, lambda: instance.now
-    )
+    return Observer(instance.stats.books, lambda: instance.gateway.snapshot.balancer, lambda: instance.now)
 
 
 def counts(observed: Observed) -> dict[float, tuple[int, int]]:
     return {each.ratio: (each.stable.requests, each.canary.requests) for each in observed.strata}
 
 
-def test_what_comes_belongs_to_the_ratio_in_force(instance: Instance, observer: Observer) -> None:
+def test_what_comes_counts_for_the_ratio_that_sent_it(instance: Instance, observer: Observer) -> None:
     instance.apply({"ratio": 0.1}).serve("stable", 200, 200)
-    observer.look()
+    under_way = instance.figures("stable")
     instance.apply({"ratio": 0.5}).serve("canary", 200, 503)
+    under_way.answer(200, 0.01)
     observed = observer.observed()
-    assert counts(observed) == {0.1: (2, 0), 0.5: (0, 2)}
+    assert counts(observed) == {0.1: (3, 0), 0.5: (0, 2)}
     assert observed.strata[1].canary.failures == {"5xx": 1}
     assert counts(observer.observed()) == counts(observed)
 
@@ -44,14 +44,13 @@ def test_bars_are_fixed_before_what_they_judge(instance: Instance, observer: Obs
 
 def test_visitors_that_stick_are_told_apart(instance: Instance, observer: Observer) -> None:
     instance.apply({"sticky_sessions": True, "ratio": 0.25})
-    balancer = instance.gateway.snapshot.balancer
-    balancer.seen[0] = 0b11
-    balancer.seen[-1] = 0b1
-    balancer.hits[0] = 0.25
+    for bucket in (0, 1, 0):
+        instance.figures("canary").answer(503 if bucket == 0 else 200, 0.01, bucket)
+    instance.figures("stable").answer(200, 0.01, BUCKETS - 1)
     visitors = observer.observed().visitors
     assert visitors is not None
     assert visitors.canary == 2
-    assert [each.buckets for each in visitors.recent[FAILURES]] == [(0,)]
+    assert visitors.recent[FAILURES] == (Recent(0.25, (0,)),)
 
 
 def test_without_stickiness_there_are_no_visitors(instance: Instance, observer: Observer) -> None:

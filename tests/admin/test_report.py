@@ -101,7 +101,7 @@ def test_figures_are_added_where_both_have_them_and_kept_where_one_has() -> None
     one.serve("stable", 200, 503)
     one.serve("canary", 200)
     other.serve("stable", 200)
-    other.gateway.stats.versions["stable"].fail("connect")
+    other.figures("stable").fail("connect")
     total = merge([one.live.report(), other.live.report()])
     assert total["counters"]["versions"]["stable"]["answered"][2] == 2
     assert total["counters"]["versions"]["stable"]["failures"] == {"connect": 1}
@@ -120,7 +120,7 @@ def test_a_report_stays_as_it_was_while_the_counting_goes_on(instance: Instance)
     before = json.dumps(report)
     instance.serve("stable", 200, 500)
     instance.gateway.stats.refuse("no_server")
-    instance.gateway.stats.versions["stable"].fail("connect")
+    instance.figures("stable").fail("connect")
     assert json.dumps(report) == before
 
 

@@ -103,8 +103,8 @@ def test_a_version_that_is_out_is_shown(instance: Instance) -> None:
 
 def test_the_users_who_were_spared_are_counted(instance: Instance) -> None:
     stats = instance.apply().gateway.stats
-    stats.versions["canary"].spared |= {"shield": 400, "rescue": 2}
-    stats.versions["stable"].spared["retry"] += 10
+    instance.figures("canary").spared |= {"shield": 400, "rescue": 2}
+    instance.figures("stable").spared["retry"] += 10
     stats.tries["over_budget"] += 1
     status = instance.status()
     assert status["users_spared"] == 412
@@ -114,7 +114,7 @@ def test_the_users_who_were_spared_are_counted(instance: Instance) -> None:
 
 def test_outcomes_are_counted_by_version(instance: Instance) -> None:
     instance.apply().serve("canary", 200, 204, 404, 503, 101)
-    canary = instance.gateway.stats.versions["canary"]
+    canary = instance.figures("canary")
     canary.fail("head_timeout")
     canary.aborts += 2
     shown = instance.status()["versions"]["canary"]

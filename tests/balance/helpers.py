@@ -25,6 +25,7 @@ class Request:
     headers: dict[bytes, bytes] = field(default_factory=dict)
     cookies: dict[bytes, bytes] = field(default_factory=dict)
     fields: dict[bytes, bytes] = field(default_factory=dict)
+    bucket: int = 0
 
     def header(self, name: bytes) -> bytes | None:
         return self.headers.get(name)

@@ -49,15 +49,15 @@ def versions(seen: Counter[str]) -> Counter[str]:
 @pytest.mark.parametrize("sticky", [True, False])
 def test_an_override_beats_style_and_stickiness_and_sets_no_cookie(style: str, sticky: bool) -> None:
     fleet = balancer(config(style=style, ratio=0.0, sticky_sessions=sticky, overrides=TO_CANARY))
-    server, new_visitor, how = fleet.choose(ASKING)
-    assert (server.version, new_visitor, how) == ("canary", None, "override")
+    choice = fleet.choose(ASKING)
+    assert (choice.server.version, choice.new_visitor, choice.how) == ("canary", None, "override")
 
 
 def test_an_override_to_a_version_that_is_down_is_not_heard() -> None:
     fleet = balancer(config(ratio=0.5, overrides=TO_CANARY))
     take_out(fleet, "http://canary-0")
-    server, _, how = fleet.choose(ASKING)
-    assert (server.version, how) == ("stable", "style")
+    choice = fleet.choose(ASKING)
+    assert (choice.server.version, choice.how) == ("stable", "style")
 
 
 def test_an_overridden_visitor_with_an_id_keeps_a_server() -> None:
@@ -74,10 +74,10 @@ def test_requests_without_an_override_are_chosen_by_style() -> None:
 def test_a_new_visitor_gets_an_id_and_comes_back_to_the_same_server() -> None:
     fleet = balancer(config((1, 1, 1), (1, 1, 1), sticky_sessions=True, ratio=0.5))
     for _ in range(100):
-        server, new_visitor, how = fleet.choose(ANYONE)
-        assert how == "sticky"
-        assert new_visitor is not None
-        assert fleet.choose(visitor(new_visitor)) == (server, None, "sticky")
+        first = fleet.choose(ANYONE)
+        assert first.how == "sticky"
+        assert first.new_visitor is not None
+        assert fleet.choose(visitor(first.new_visitor)) == first._replace(new_visitor=None)
 
 
 def test_new_visitors_keep_the_ratio() -> None:

@@ -179,9 +179,9 @@ def test_hash_is_reproducible_and_sets_no_cookie() -> None:
     one, other = (balancer(config(STABLE, CANARY, style="hash", ratio=0.5), seed=seed) for seed in (1, 2))
     for n in range(200):
         request = Request(client=b"192.0.2.%d" % n)
-        server, new_visitor, how = one.choose(request)
-        assert (new_visitor, how) == (None, "style")
-        assert server.url == other.choose(request).server.url == one.choose(request).server.url
+        choice = one.choose(request)
+        assert (choice.new_visitor, choice.how) == (None, "style")
+        assert choice.server.url == other.choose(request).server.url == one.choose(request).server.url
 
 
 def test_hash_tells_strangers_apart_by_address() -> None:

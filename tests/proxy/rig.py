@@ -67,7 +67,7 @@ class Rig:
         )
         rng = random.Random(1)
         self.stats, self.clock = Stats(), Clock(PERIOD)
-        self.fleet = Fleet(self.clock, rng)
+        self.fleet = Fleet(self.clock, rng, self.stats.books)
         self.gateway = Gateway(self.clock, self.stats, self.fleet.snapshot(self.config, None), rng)
         self.health = Health(self.gateway.refresh, rng, each_second=self.gateway.tries.tick)
         app = ProxyApp(self.gateway)

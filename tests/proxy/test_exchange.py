@@ -79,8 +79,9 @@ def pool() -> Pool:
 @pytest.fixture
 def exchange(pool: Pool) -> Exchange:
     request = parse_request(post(b"", length=100_000), 1000, 1000, 100)
-    choice = Choice(Server("http://a", "stable", 1, Load(pool=pool)), None, "style")
-    return Exchange(request, choice, VersionStats(), Timeouts(), Clock())
+    figures = VersionStats()
+    choice = Choice(Server("http://a", "stable", 1, Load(pool=pool)), None, "style", figures)
+    return Exchange(request, choice, figures, Timeouts(), Clock())
 
 
 def test_a_connection_whose_exchange_is_whole_is_given_back(exchange, pool):

@@ -12,6 +12,7 @@ from app.clock import Clock
 from app.config.model import Config, ServerConfig, VersionConfig
 from app.errors import InvalidConfig
 from app.proxy.fleet import Fleet
+from app.proxy.stats import Stats
 from app.upstream.pool import Pool
 from tests.proxy.peer import LAST_GET
 from tests.proxy.rig import Rig
@@ -51,7 +52,7 @@ def test_the_old_connections_serve_until_the_name_is_looked_up_again(ca):
             super().resolve()
 
     url = "https://127.0.0.1:1"
-    fleet = Fleet(Clock(), random.Random(1), Watched)
+    fleet = Fleet(Clock(), random.Random(1), Stats().books, Watched)
     for verify in (True, False):
         fleet.snapshot(Config(VersionConfig((trusting(url, ca, verify=verify),))), None)
     assert seen == [False, True]

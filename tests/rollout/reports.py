@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.rollout.observed import Observed, Outcomes, Stratum
+from app.rollout.observed import Diverted, Observed, Outcomes, Stratum
 
 
 def outcomes(
@@ -14,4 +14,4 @@ def outcomes(
 
 def observed(ratio: float, stable: Outcomes, canary: Outcomes, diverted: int = 0) -> Observed:
     """Of an instance that has known one ratio only."""
-    return Observed((Stratum(ratio, stable, canary, diverted),))
+    return Observed((Stratum(ratio, stable, canary, Diverted(diverted)),))

@@ -13,6 +13,7 @@ from app.rollout.observed import (
     KINDS,
     MOST_RECENT,
     MOST_STRATA,
+    Diverted,
     Observed,
     Outcomes,
     Recent,
@@ -42,7 +43,9 @@ VISITORS = st.builds(
 )
 REPORTS = st.builds(
     Observed,
-    st.lists(st.builds(Stratum, SHARES, OUTCOMES, OUTCOMES, COUNTS), max_size=3).map(tuple),
+    st.lists(
+        st.builds(Stratum, SHARES, OUTCOMES, OUTCOMES, st.builds(Diverted, COUNTS, COUNTS)), max_size=3
+    ).map(tuple),
     st.none() | VISITORS,
 )
 
@@ -73,7 +76,7 @@ def full() -> dict[str, Any]:
         ("strata.0.ratio", 1.1),
         ("strata.0.ratio", True),
         ("strata.0.ratio", float("nan")),
-        ("strata.0.diverted", -1),
+        ("strata.0.diverted.canary", -1),
         ("strata.0.canary", None),
         ("strata.0.canary.requests", 1.5),
         ("strata.0.canary.requests", 2**64),

@@ -16,6 +16,7 @@ from app.rollout.observed import (
     KINDS,
     MOST_RECENT,
     MOST_STRATA,
+    Diverted,
     Observed,
     Outcomes,
     Recent,
@@ -153,7 +154,7 @@ class Recorder:
     def observed(self, sticky: bool) -> Observed:
         """The report as of now."""
         strata = tuple(
-            Stratum(ratio, pair.stable.outcomes(), pair.canary.outcomes(), pair.diverted)
+            Stratum(ratio, pair.stable.outcomes(), pair.canary.outcomes(), Diverted(pair.diverted))
             for ratio, pair in self._pairs.items()
         )
         return Observed(strata, self._crowd.report() if sticky else None)

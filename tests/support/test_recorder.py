@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from app.rollout.buckets import SLICES, Buckets
-from app.rollout.observed import MOST_RECENT, MOST_STRATA, Observed, Outcomes, Recent, Stratum
+from app.rollout.observed import MOST_RECENT, MOST_STRATA, Diverted, Observed, Outcomes, Recent, Stratum
 from app.rollout.report import dump, load
 from tests.support.recorder import Recorder
 
@@ -19,7 +19,7 @@ def test_each_outcome_is_counted_where_it_belongs() -> None:
     pair.stable.succeed(3)
     pair.diverted += 2
     canary = Outcomes(4, 1, {"status_500": 1, "reset": 2})
-    assert recorder.observed(False) == Observed((Stratum(0.1, Outcomes(1), canary, 2),))
+    assert recorder.observed(False) == Observed((Stratum(0.1, Outcomes(1), canary, Diverted(2)),))
 
 
 def test_slow_is_what_misses_a_bar() -> None:
