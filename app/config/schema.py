@@ -36,7 +36,7 @@ from app.config.model import (
     VersionConfig,
 )
 from app.config.origin import split_origin
-from app.config.part import ListOf, OneOf, Part, Section, exactly_one_of, read, read_bytes
+from app.config.part import ListOf, OneOf, Part, Reader, Section, decoded, exactly_one_of
 from app.config.status_field import StatusField
 from app.config.versions import StableVersionPart, VersionPart
 from app.errors import InvalidConfig
@@ -266,18 +266,18 @@ class Document(Part):
 
 
 _DOCUMENT = Document()
+_READER = Reader(_DOCUMENT)
 
 
 def load(data: Any) -> Config:
     """The config that decoded JSON spells; raises InvalidConfig naming every faulty field (20 at most)."""
-    config: Config = read(_DOCUMENT, data, InvalidConfig)
+    config: Config = _READER.read(data, InvalidConfig)
     return config
 
 
 def parse(raw: bytes) -> Config:
     """The config in `raw`, JSON of at most 512 KiB; raises InvalidConfig."""
-    config: Config = read_bytes(_DOCUMENT, raw, LARGEST, InvalidConfig)
-    return config
+    return load(decoded(raw, LARGEST, InvalidConfig))
 
 
 def dump(config: Config) -> dict[str, Any]:

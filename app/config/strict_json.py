@@ -15,9 +15,7 @@ def loads(raw: bytes) -> Any:
     if raw.startswith(codecs.BOM_UTF8):
         raise ValueError("it begins with a byte order mark")
     try:
-        return json.loads(
-            raw.decode(), object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant
-        )
+        return _DECODER.decode(raw.decode())
     except UnicodeDecodeError as fault:
         raise ValueError(f"not UTF-8 at byte {fault.start + 1}") from None
     except json.JSONDecodeError as fault:
@@ -43,3 +41,6 @@ def _integer(digits: str) -> int:
 
 def _constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.config.json_schema import json_schema
+from app.config.part import Reader
 from app.config.schema import Document, dump, load, parse
 from app.errors import InvalidConfig
 from tests.config.documents import SMALL, documents, with_change
@@ -29,6 +30,25 @@ def test_a_dump_loads_as_the_same_config(data: dict[str, Any]) -> None:
     config = load(data)
     assert load(dump(config)) == config
     assert parse(json.dumps(dump(config)).encode()) == config
+
+
+@given(documents, documents, st.dictionaries(NAMES, JSON, max_size=2), st.floats(0, 1))
+@settings(deadline=None)
+def test_what_is_read_after_another_is_read_as_by_itself(
+    data: dict[str, Any], other: dict[str, Any], wrong: dict[str, Any], ratio: float
+) -> None:
+    successive = Reader(Document())
+    ratios = [data | {"ratio": value} for value in (ratio, 1, True, 2, 1.0)]
+    for each in (data, *ratios, data | wrong, other, other | {"ratio": ratio}, data | other, data):
+        assert told(successive, each) == told(Reader(Document()), each)
+
+
+def told(reader: Reader, data: dict[str, Any]) -> str:
+    """The config, spelled so that 1 and True differ, or what is wrong."""
+    try:
+        return repr(reader.read(data, InvalidConfig))
+    except InvalidConfig as refusal:
+        return repr(refusal.faults)
 
 
 @given(documents)
