@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, Protocol
 
 from app.balance.facts import Facts
@@ -95,7 +95,7 @@ class Balancer:
         self.servers: tuple[Server, ...] = _servers(config, loads, previous.servers if previous else ())
         self._rng = rng
         self._digest = digester(config.salt.encode())
-        self.identity = Identity(config.sticky)
+        self.identity = _identity(config.sticky)
         self._overrides = Overrides(config.overrides) if config.overrides else None
         self._styled: dict[Server, Choice] = {}
         self._stuck: dict[Server, Choice] = {}
@@ -112,11 +112,12 @@ class Balancer:
         """Take note that the availability of servers has changed. Rotations it does not touch go on."""
         before, self._groups = self._groups, {}
         config, group = self.config, partial(self._group, before)
-        versions = {version: _available(_of(version, self.servers)) for version in ("stable", "canary")}
-        live = _weighed((*versions["stable"], *versions["canary"]))
+        servers = {version: _of(version, self.servers) for version in ("stable", "canary")}
+        versions = {version: _available(those) for version, those in servers.items()}
+        live = _weighed(versions["stable"] + versions["canary"])
         stable = group("stable", config.stable.balance, _of("stable", live))
         canary = group("canary", config.canary.balance, _of("canary", live))
-        self.out = tuple(name for name, some in versions.items() if not some and _of(name, self.servers))
+        self.out = tuple([name for name, those in servers.items() if those and not versions[name]])
         self.book = self._open_book()
         self._styled = {server: Choice(server, None, "style", self.book[server.version]) for server in live}
         self._stuck = {server: Choice(server, None, "sticky", self.book[server.version]) for server in live}
@@ -196,6 +197,9 @@ class Balancer:
         return group
 
 
+_identity = lru_cache(4)(Identity)  # most changes of the config leave it alone
+
+
 def _digest(identity: Identity, digest: Callable[[bytes], int], facts: Facts) -> int:
     return digest(identity.of(facts) or facts.client)
 
@@ -216,17 +220,17 @@ def _servers(config: Config, loads: Callable[[str], Load], known: tuple[Server, 
 
 
 def _of(version: str, servers: tuple[Server, ...]) -> tuple[Server, ...]:
-    return tuple(server for server in servers if server.version == version and server.weight)
+    return tuple([server for server in servers if server.version == version and server.weight])
 
 
 def _available(servers: tuple[Server, ...]) -> tuple[Server, ...]:
     """Those that may be chosen. If all that are up have been ejected, all of them serve rather than none."""
-    up = tuple(server for server in servers if not server.load.down)
-    return tuple(server for server in up if not server.load.ejected) or up
+    up = tuple([server for server in servers if not server.load.down])
+    return tuple([server for server in up if not server.load.ejected]) or up
 
 
 def _weighed(servers: tuple[Server, ...]) -> tuple[Server, ...]:
     """The servers themselves, or stand-ins whose weights say how far those are that start slowly."""
     if all(server.load.tenths == WHOLE for server in servers):
         return servers
-    return tuple(replace(server, weight=server.weight * server.load.tenths) for server in servers)
+    return tuple([replace(server, weight=server.weight * server.load.tenths) for server in servers])

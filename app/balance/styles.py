@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
+from decimal import Decimal
 from typing import Protocol
 
 from app.balance.facts import Facts
@@ -17,7 +17,8 @@ from app.balance.group import Group
 from app.balance.server import Server
 from app.balance.sticky import threshold
 
-_WHOLE = 10**18
+_DIGITS = 18
+_WHOLE = 10**_DIGITS
 
 
 class Share:
@@ -84,7 +85,7 @@ class Ratio(_Split):
     def __init__(self, choices: Choices) -> None:
         super().__init__(choices)
         self._share = choices.share
-        self._step = round(Fraction(repr(choices.ratio)) * _WHOLE)
+        self._step = round(Decimal(repr(choices.ratio)).scaleb(_DIGITS))
 
     def pick(self, facts: Facts) -> Server:
         share = self._share

@@ -12,6 +12,8 @@ import random
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
 
 import gevent
 
@@ -55,8 +57,8 @@ class Snapshot:
         hurried = None if seconds is None else replace(config.timeouts, head=seconds)
         is_limited = limits.requests is not None or limits.per_server is not None
         for name, value in (
-            ("trusts", trust(map(str, config.trusted_proxies))),
-            ("retry", RetryRule(config.retry)),
+            ("trusts", _trust(config.trusted_proxies)),
+            ("retry", _retry_rule(config.retry)),
             ("shield", ShieldRule(config)),
             ("hurried", hurried),
             ("careful", bool(is_limited or hurried or self.rescue)),
@@ -130,6 +132,15 @@ class Fleet:
             gevent.sleep(RESOLVE_EVERY)
             for load in list(self.loads.values()):
                 _resolve(load.pool)
+
+
+_retry_rule = lru_cache(4)(RetryRule)  # most changes of the config leave it alone
+
+
+@lru_cache(4)
+def _trust(proxies: tuple[IPv4Network | IPv6Network, ...]) -> Trust:
+    """What it has found out of addresses outlives changes of the config that leave the proxies alone."""
+    return trust(map(str, proxies))
 
 
 def _servers(config: Config) -> Iterator[tuple[str, ServerConfig]]:
