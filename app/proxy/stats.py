@@ -36,7 +36,8 @@ class VersionStats:
     a good answer all the same.
 
     What is for the verdict: `ratio` is what sent these requests here. `recent` sorts the times of what is no
-    failure by `bounds`; `marks` are what each of its buckets means for the `crowd`, None where visitors do not stick.
+    failure by `bounds`; `marks` are what each of its buckets means for the `crowd`; where visitors do not stick, there
+    is none.
     """
 
     canary: bool = False
@@ -53,7 +54,7 @@ class VersionStats:
     spared: dict[str, int] = field(default_factory=lambda: {"retry": 0, "shield": 0, "rescue": 0})
     recent: list[int] = field(init=False)
     bounds: tuple[float, ...] = field(init=False)
-    marks: tuple[int, ...] = field(init=False)
+    marks: tuple[int, ...] = field(default=(), init=False)
     _seen: int = field(init=False)
     _times: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1), init=False)
     _missed: list[int] = field(default_factory=lambda: [0] * len(BARS), init=False)
@@ -104,9 +105,11 @@ class VersionStats:
     def _measure_by(self, scale: Scale) -> None:
         self.scale, self.bounds = scale, scale.bounds
         self.recent = [0] * scale.buckets
-        self.marks = tuple(
-            self._seen + sum(HIT[BARS[bar]] for bar in scale.missed(place)) for place in range(scale.buckets)
-        )
+        if self.crowd is not None:
+            self.marks = tuple(
+                self._seen + sum(HIT[BARS[bar]] for bar in scale.missed(place))
+                for place in range(scale.buckets)
+            )
 
     @property
     def histogram(self) -> list[int]:
@@ -122,6 +125,11 @@ class VersionStats:
     def nanoseconds(self) -> int:
         """The sum of all times to the head, whole so that it is exact."""
         return self._nanoseconds + round(self.seconds * 1e9)
+
+    @property
+    def empty(self) -> bool:
+        """Has nothing been counted?"""
+        return not (any(self.answered) or self.failures or self.aborts or any(self.spared.values()))
 
     def take_in(self, other: VersionStats) -> None:
         """Add another's figures, but none that are for the verdict."""
@@ -194,7 +202,8 @@ class Books:
         """All figures of a version."""
         total = VersionStats()
         for stats in (self._former[version], self.apart[version], *self._sent(version)):
-            total.take_in(stats)
+            if not stats.empty:
+                total.take_in(stats)
         return total
 
     def _sent(self, version: str) -> list[VersionStats]:

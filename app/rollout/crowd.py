@@ -29,22 +29,26 @@ Event = tuple[int, float]
 class Crowd:
     """`fresh` has a byte for each bucket: what it has not met since `begin`. `note` is for what it has not."""
 
-    __slots__ = ("_canaries", "_new", "_part", "_told", "fresh")
+    __slots__ = ("_begun", "_canaries", "_new", "_part", "_told", "fresh")
 
     def __init__(self) -> None:
-        self.fresh = bytearray(BUCKETS)
         self._part = 0
+        self._begun = True
         self.begin()
 
     def begin(self) -> None:
         """Another canary: nobody has met anything."""
-        self.fresh[:] = b"\xff" * BUCKETS
+        if not self._begun:
+            return  # a mebibyte is much to write for nothing
+        self._begun = False
+        self.fresh = bytearray(b"\xff") * BUCKETS
         self._canaries = 0
         self._new: dict[str, list[Event]] = {kind: [] for kind in KINDS}
         self._told: dict[str, deque[list[Event]]] = {kind: deque(maxlen=_TOLD) for kind in KINDS}
 
     def note(self, marks: int, bucket: int, ratio: float) -> None:
         """A request that was routed by this ratio has met all of `marks`."""
+        self._begun = True
         new = marks & self.fresh[bucket]
         if new >= _LEAST_HIT:
             new = self._hit(new, bucket, ratio)
