@@ -10,12 +10,14 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from gevent import Timeout
 from requests import ConnectionError as NoConnection
-from requests import RequestException, Response, Session
+from requests import PreparedRequest, Request, RequestException, Response, Session
 from requests import Timeout as TooSlow
 from requests.exceptions import SSLError as Untrusted
 from urllib3.exceptions import HTTPError, ProtocolError
@@ -24,6 +26,8 @@ from app.config.origin import split_origins
 from app.errors import ConfigConflict, ConfigMissing, ConfigServerError
 
 _STRONG_ETAG = re.compile(r'"([!#-~]+)"')  # RFC 9110 §8.8.3
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_MOST_TEMPLATES = 64
 T = TypeVar("T")
 
 
@@ -90,6 +94,7 @@ class Caller:
         self._new_session = new_session
         self._first = 0
         self._closed = False
+        self._templates: dict[tuple[Any, ...], PreparedRequest] = {}
 
     def session(self) -> Session:
         """For calls that may share their connections."""
@@ -122,22 +127,41 @@ class Caller:
         raise ConfigServerError("; ".join(faults))
 
     def exchange(
-        self, session: Session, method: str, url: str, *, wait: float = 0.0, **options: Any
+        self,
+        session: Session,
+        method: str,
+        url: str,
+        *,
+        wait: float = 0.0,
+        params: Mapping[str, Any] = _NOTHING,
+        headers: Mapping[str, Any] = _NOTHING,
+        data: bytes | str | None = None,
     ) -> Answer:
         """One call; `wait`: so many seconds more, in which the server may hold its answer back."""
         limit = self.limit + wait
-        with (
-            self.limited(limit),
-            session.request(
-                method,
-                url,
-                timeout=(self.limit / 2, limit),
-                stream=True,
-                allow_redirects=False,
-                **options,
-            ) as response,
-        ):
+        request = self._template(session, method, url, params).copy()
+        request.headers.update(headers)
+        if data is not None:
+            request.prepare_body(data, None)
+        # Not by way of the session: what it adds, cookies and redirects, no config server has, and it takes longer
+        # than all the rest.
+        verify = True if session.verify is None else session.verify
+        send = partial(session.get_adapter(url).send, request, stream=True, verify=verify)
+        with self.limited(limit), send(timeout=(self.limit / 2, limit)) as response:
             return self.answer(response)
+
+    def _template(
+        self, session: Session, method: str, url: str, params: Mapping[str, Any]
+    ) -> PreparedRequest:
+        """What is asked every second is prepared once."""
+        key = method, url, *params.items()
+        template = self._templates.get(key)
+        if template is None:
+            if len(self._templates) == _MOST_TEMPLATES:
+                self._templates.clear()
+            template = session.prepare_request(Request(method, url, params=dict(params)))
+            self._templates[key] = template
+        return template
 
     @contextmanager
     def limited(self, seconds: float) -> Iterator[None]:

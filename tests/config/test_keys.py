@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import gevent
 import pytest
 from requests import Session
+from requests.adapters import HTTPAdapter
 
 from app.config.editor import Editor
 from app.config.keys import KeyClient, Write
@@ -115,25 +116,31 @@ def test_a_refusal_is_told(keys: KeyClient) -> None:
         keys.put("a", b"not JSON", Write())
 
 
-class Dropped(Session):
+class Dropping(HTTPAdapter):
     """The first write reaches the server, its answer gets lost."""
 
     def __init__(self, losses: list[str]) -> None:
         super().__init__()
         self._losses = losses
 
-    def request(self, method, url, **options):  # type: ignore[no-untyped-def,override]
-        response = super().request(method, url, **options)
-        if method == "PUT" and self._losses:
+    def send(self, request, **options):  # type: ignore[no-untyped-def,override]
+        response = super().send(request, **options)
+        if request.method == "PUT" and self._losses:
             self._losses.pop()
             response.close()
             raise ConnectionResetError("lost")
         return response
 
 
+def dropping(losses: list[str]) -> Session:
+    session = Session()
+    session.mount("http://", Dropping(losses))
+    return session
+
+
 def test_a_write_whose_answer_got_lost_is_made_once(url: str) -> None:
     losses = ["first"]
-    keys = KeyClient(f"{url},{url}", new_session=lambda: Dropped(losses))
+    keys = KeyClient(f"{url},{url}", new_session=lambda: dropping(losses))
     keys.put("a", b"1", Write("0"))
     assert not losses
     assert len(keys.history("a", 5)) == 1
