@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -24,14 +25,15 @@ from app.config.document import Document
 log = logging.getLogger(__name__)
 
 
-# Seconds between a change and its being written.
-DELAY = 1.0
+# Seconds between a change and its being written, drawn anew each time: many instances on one machine share its disk,
+# and with it the config server's next write.
+DELAY = (1.0, 5.0)
 
 
 class LastGood:
     """One document's file in `state_dir`; several processes may share it."""
 
-    def __init__(self, state_dir: Path, key: str, delay: float = DELAY) -> None:
+    def __init__(self, state_dir: Path, key: str, delay: tuple[float, float] = DELAY) -> None:
         self.path = state_dir / f"last-good-{quote(key, safe='')}.json"
         self._saved: Document | None = None
         self._unsaved: Document | None = None
@@ -65,7 +67,7 @@ class LastGood:
 
     def _save(self) -> None:
         while self._unsaved:
-            self._at_once.wait(self._delay)
+            self._at_once.wait(random.uniform(*self._delay))  # noqa: S311  # spreads load
             self._save_newest()
 
     def _save_newest(self) -> None:

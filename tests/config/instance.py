@@ -28,7 +28,7 @@ class Instance:
     def __init__(self, directory: Path) -> None:
         self.configs: list[Config] = []
         self.refuses = False
-        self.last_good = LastGood(directory / "state", KEY)
+        self.last_good = LastGood(directory / "state", KEY, delay=(0.05, 0.1))
         self.config_file = directory / "first.json"
         self.config_file.write_bytes(document(ratio=0.01))
         self._refresher: Refresher | None = None
