@@ -64,7 +64,7 @@ class Api:
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        request = Asked(environ)
+        request = Asked(environ, populate_request=False)  # else each would be a cycle with its environment
         response = self._answer(request)
         self._figures.count(request.method, response.status, request.caller.name)
         return response(environ, start_response)

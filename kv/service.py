@@ -20,7 +20,7 @@ from kv.tokens import Tokens
 from kv.watched import Watched
 
 # Almost nothing here is part of a cycle. Python's own 700 objects are those of a few requests.
-_COLLECT_AFTER = (20_000, 20, 20)
+_COLLECT_AFTER = (10_000, 20, 20)
 
 
 class Service:
