@@ -84,12 +84,18 @@ def total_cpu(processes: Sequence[int]) -> float:
 
 def wrk(address: Address, request: Request, load: tuple[int, int]) -> str:
     """What wrk prints."""
+    return subprocess.run(
+        wrk_command(address, request, load), capture_output=True, text=True, check=True
+    ).stdout
+
+
+def wrk_command(address: Address, request: Request, load: tuple[int, int]) -> list[str]:
+    """For so many seconds and connections."""
     seconds, connections = load
     command = ["wrk", "--threads", "1", "--timeout", "10s", "--script", str(SCRIPT)]
     command += ["--duration", f"{seconds}s", "--connections", str(connections)]
     command += [f"http://{address[0]}:{address[1]}/", "--"]
-    command += [request.method, request.path, request.body, request.etag]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [*command, request.method, request.path, request.body, request.etag]
 
 
 def ask(address: Address, request: Request, stamp: str = "") -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import re
@@ -11,6 +12,7 @@ import pytest
 import requests
 from gevent import socket
 
+from kv.asked import Asked
 from kv.incoming import Bounds
 from tests.support.kv_helpers import serving
 from tests.support.processes import wait_until
@@ -225,3 +227,14 @@ def test_two_hundred_waiting_clients_hear_of_a_change(server, url, store):
     assert {status(client.recv(9999)) for client in clients} == {200}
     for client in clients:
         client.close()
+
+
+def test_nothing_of_a_request_is_left_to_the_garbage_collector(server):
+    gc.collect()
+    gc.disable()
+    try:
+        for request in (PUT + b"Content-Length: 1\r\n\r\n1", GET + b"\r\n"):
+            assert ask(server, request, quiet=0.05).startswith(b"HTTP/1.1 20")
+        assert not [each for each in gc.get_objects() if isinstance(each, Asked)]
+    finally:
+        gc.enable()
