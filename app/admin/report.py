@@ -110,12 +110,6 @@ def unready(workers: Sequence[Worker]) -> str | None:
     return f"no config in force: {waiting[0]['trouble'] or 'none was read yet'}" if waiting else None
 
 
-def both(one: VersionCounters, other: VersionCounters) -> VersionCounters:
-    """Figures of two kinds of requests together."""
-    total: VersionCounters = _sum(one, other)
-    return total
-
-
 def _both(one: Report, other: Report) -> Report:
     return {
         "since": min(one["since"], other["since"]),

@@ -76,7 +76,11 @@ class VersionStats:
         self.recent[place] += 1
         crowd = self.crowd
         if crowd is not None and (new := self.marks[place] & crowd.fresh[bucket]):
-            crowd.note(new, bucket, self.ratio)
+            if new == SEEN:  # as `note` does it, but most visitors are no more than new
+                crowd.fresh[bucket] ^= SEEN
+                crowd.begun = True
+            else:
+                crowd.note(new, bucket, self.ratio)
 
     def fail(self, reason: str, bucket: int = 0) -> None:
         """Count an exchange that a server did not complete."""
@@ -91,11 +95,8 @@ class VersionStats:
         self.fail(reason, bucket)
 
     def _note_failure(self, bucket: int) -> None:
-        self._note(self._seen | HIT[FAILURES], bucket)
-
-    def _note(self, marks: int, bucket: int) -> None:
         if self.crowd is not None:
-            self.crowd.note(marks, bucket, self.ratio)
+            self.crowd.note(self._seen | HIT[FAILURES], bucket, self.ratio)
 
     def set_scale(self, scale: Scale) -> None:
         """From now on other bars say what is slow."""

@@ -27,20 +27,23 @@ Event = tuple[int, float]
 
 
 class Crowd:
-    """`fresh` has a byte for each bucket: what it has not met since `begin`. `note` is for what it has not."""
+    """`fresh` has a byte for each bucket: what it has not met since `begin`. `note` is for what it has not.
 
-    __slots__ = ("_begun", "_canaries", "_new", "_part", "_told", "fresh")
+    `begun`: it has been told of something since then.
+    """
+
+    __slots__ = ("_canaries", "_new", "_part", "_told", "begun", "fresh")
 
     def __init__(self) -> None:
         self._part = 0
-        self._begun = True
+        self.begun = True
         self.begin()
 
     def begin(self) -> None:
         """Another canary: nobody has met anything."""
-        if not self._begun:
+        if not self.begun:
             return  # a mebibyte is much to write for nothing
-        self._begun = False
+        self.begun = False
         self.fresh = bytearray(b"\xff") * BUCKETS
         self._canaries = 0
         self._new: dict[str, list[Event]] = {kind: [] for kind in KINDS}
@@ -48,7 +51,7 @@ class Crowd:
 
     def note(self, marks: int, bucket: int, ratio: float) -> None:
         """A request that was routed by this ratio has met all of `marks`."""
-        self._begun = True
+        self.begun = True
         new = marks & self.fresh[bucket]
         if new >= _LEAST_HIT:
             new = self._hit(new, bucket, ratio)
