@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 
 
-def configure() -> None:
-    """Send the log to stderr. What no line shows is not found out (see Optimization in the library's HOWTO)."""
-    logging._srcfile = None
-    logging.logThreads = logging.logProcesses = False
+def configure(*, shared: bool = False) -> None:
+    """Send the log to stderr. `shared`: others log in this process too, in a form of their own.
+
+    What no line of ours shows is not found out for it, as the library's HOWTO has it under Optimization.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if not shared:
+        logging._srcfile = None
+        logging.logThreads = logging.logProcesses = False

@@ -25,7 +25,7 @@ if not monkey.is_module_patched("socket"):
 # What a worker exits with to tell gunicorn's master that another one would fare no better.
 WORKER_BOOT_ERROR = 3
 
-configure()
+configure(shared=True)
 allow_many_connections()
 try:
     service = Service(Settings.from_environ(os.environ), worker=True)
