@@ -121,6 +121,12 @@ class CommandRefused(RolloutError):
     reason = "command_refused"
 
 
+class NumbersAway(RolloutError):
+    """There are no numbers to judge a canary by. The text says why."""
+
+    reason = "numbers_away"
+
+
 class PilotAway(RolloutError):
     """The pilot could not be reached, or answered something that is not its contract."""
 

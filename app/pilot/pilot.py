@@ -6,12 +6,11 @@ meanwhile. A write that comes too late is given up: the next look starts from wh
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import gevent
 from gevent import Greenlet
@@ -20,57 +19,32 @@ from gevent.lock import RLock
 
 from app.config.editor import Editor
 from app.config.keys import KeyClient, Stored, Write
-from app.config.schema import load as load_config
-from app.errors import (
-    CommandRefused,
-    ConfigConflict,
-    ConfigMissing,
-    ConfigServerError,
-    InvalidConfig,
-    InvalidState,
-)
+from app.errors import CommandRefused, ConfigConflict, ConfigServerError, InvalidState, NumbersAway
+from app.pilot.confirmation import Confirmation
+from app.pilot.evidence import Evidence
 from app.pilot.history import History
-from app.pilot.instances import Instance, instances
+from app.pilot.instances import instances
 from app.pilot.lease import Lease
+from app.pilot.numbers import Numbers, Reports
+from app.pilot.records import Records
 from app.pilot.trail import Trail
+from app.pilot.view import View
 from app.pilot.webhooks import Webhooks
-from app.rollout import journal, report
+from app.rollout import journal
 from app.rollout.controller import advance
 from app.rollout.document import Document
 from app.rollout.effects import Action, Ask
 from app.rollout.effects import Write as Steer
-from app.rollout.judge import Judge
-from app.rollout.observed import Observed
 from app.rollout.plan import Plan
 from app.rollout.situation import Command, Situation
 from app.rollout.state import ENDS, Rollout
-from app.rollout.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
 PERIOD = 1.0
 # Seconds between two times that time gone by and evidence are written down, if nothing else happens.
 _KEEP_EVERY = 5.0
-# For so many seconds evidence is kept while no pilot runs.
-_EVIDENCE_TTL = 86_400.0
 _AUTHOR = "pilot"
-
-
-@dataclass(slots=True)
-class View:
-    """What was seen at the last look. `trouble`: why there was none lately. `at`: seconds since the epoch."""
-
-    at: float = 0.0
-    leads: bool = False
-    leader: str | None = None
-    trouble: str | None = None
-    instances: tuple[Instance, ...] = ()
-    config: Stored | None = None
-    document: Document | None = None
-    rollout: Rollout | None = None
-    situation: Situation | None = None
-    verdict: Verdict | None = None
-    changed: Event = field(default_factory=Event)
 
 
 class Pilot:
@@ -82,6 +56,7 @@ class Pilot:
         config_key: str,
         webhooks: Webhooks,
         *,
+        numbers: Numbers | None = None,
         identity: str | None = None,
         period: float = PERIOD,
         clock: Callable[[], float] = time.time,
@@ -93,20 +68,22 @@ class Pilot:
         self.view = View()
         self.trail = Trail()
         self.history = History(keys, config_key)
+        self._records = Records(keys, self.editor, self.service)
+        self._evidence = Evidence(keys, self.service)
+        self._numbers = numbers or Reports()
         self._webhooks = webhooks
+        self._confirmation = Confirmation(webhooks)
         self._period = period
         self._clock = clock
         self._lock = RLock()
-        self._judge: Judge | None = None
-        self._judged: tuple[str, int, int] | None = None
         self._looked = clock()
         self._kept = 0.0
-        self._confirmed: tuple[str, int, int] | None = None
         self._stopped = Event()
         self._greenlet: Greenlet[[], None] | None = None
 
     def start(self) -> None:
         """Look now, and every `period` seconds."""
+        self._numbers.start()
         self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> None:
@@ -116,6 +93,8 @@ class Pilot:
             self._greenlet.join(timeout=5)
             self._greenlet.kill(block=False)
         self.lease.release()
+        self._numbers.stop()
+        self._confirmation.stop()
         self._webhooks.stop()
 
     def look(self) -> None:
@@ -123,11 +102,12 @@ class Pilot:
         with self._lock:
             try:
                 self._look()
-                self.view.trouble = None
+                self._note_answer()
                 self.trail.take(self.view.at, self.view.rollout, self.view.verdict)
             except ConfigConflict:
                 log.info("somebody has written meanwhile: looking again")
             except ConfigServerError as fault:
+                self._note_away()
                 self._note(f"the config server does not answer: {fault}")
             except InvalidState as fault:
                 self._note(str(fault))
@@ -137,7 +117,7 @@ class Pilot:
         """Carry out what a person asks for. Raises CommandRefused, ConfigConflict and ConfigServerError."""
         with self._lock:
             self._require_lead()
-            stored, rollout = self._read_rollout()
+            stored, rollout = self._records.rollout()
             if rollout is None or stored is None:
                 raise CommandRefused(f"cannot {command}: there is no rollout")
             after = self._decide(stored, rollout, command, who)
@@ -148,14 +128,14 @@ class Pilot:
         """Start a rollout. Raises CommandRefused while another is under way."""
         with self._lock:
             self._require_lead()
-            stored, former = self._read_rollout()
+            stored, former = self._records.rollout()
             if former is not None and former.state not in ENDS:
                 raise CommandRefused(f"a rollout is {former.state} already: abort it first")
             now = self._clock()
             identity = f"{time.strftime('%Y-%m-%d', time.gmtime(now))}-{secrets.token_hex(2)}"
             rollout = Rollout(identity, plan, clock=now)
             self._save(rollout, stored.etag if stored else "0", f"started by {who}")
-            self._judge = None
+            self._evidence.forget()
             self.look()
             return rollout
 
@@ -172,23 +152,31 @@ class Pilot:
         view.leads = self.lease.hold()
         view.leader = self.lease.identity if view.leads else self.lease.holder()
         view.instances = instances(self.keys, self.service)
-        stored, rollout = self._read_rollout()
+        stored, rollout = self._records.rollout()
         view.rollout = rollout
-        view.config, view.document = self._read_config()
+        view.config, view.document = self._records.config()
         view.at = now
         seconds, self._looked = now - self._looked, now
         if rollout is None or stored is None or rollout.state in ENDS:
             return
-        judge = self._judge_of(rollout)
-        judge.look(self._observed(), min(seconds, 5.0), counting=rollout.counting)
-        view.verdict = judge.verdict()
+        self._judge(rollout, min(seconds, 5.0))
         if view.leads:
             self._decide(stored, rollout)
+
+    def _judge(self, rollout: Rollout, seconds: float) -> None:
+        view, judge = self.view, self._evidence.judge_of(rollout)
+        try:
+            judge.look(self._numbers.read(view.instances), seconds, counting=rollout.counting)
+        except NumbersAway as fault:
+            view.blind = str(fault)
+            view.verdict = judge.verdict().held(view.blind)
+        else:
+            view.blind, view.verdict = None, judge.verdict()
 
     def _decide(
         self, stored: Stored, rollout: Rollout, command: Command | None = None, who: str = ""
     ) -> Rollout:
-        config, document = self._read_config()
+        config, document = self._records.config()
         situation = self._situation(rollout, document, command, who)
         after, action = advance(rollout, situation, self._clock())
         self.view.rollout, self.view.situation = after, situation
@@ -204,94 +192,47 @@ class Pilot:
 
     def _act(self, rollout: Rollout, action: Action, etag: str, config: Stored | None) -> None:
         if isinstance(action, Steer) and config is not None:
-            conditions = self._lead() | {self._rollout_key: etag, config.key: config.etag}
+            conditions = self._lead() | {self._records.rollout_key: etag, config.key: config.etag}
             how = Write(author=_AUTHOR, note=f"rollout {rollout.id}: {rollout.reason}")
             self.keys.transact(conditions, config.key, action.document, how)
         elif isinstance(action, Ask):
-            event = {"ask": "confirm", "rollout": rollout.id, "step": action.step, "ratio": rollout.ratio}
-            if self._webhooks.confirmed(rollout.plan.confirm, event):
-                self._confirmed = _place(rollout)
+            self._confirmation.ask(rollout)
 
     def _save(self, rollout: Rollout, etag: str, note: str) -> str:
         """The evidence first: the rollout may count on it."""
         self._kept = self._clock()
-        if self._judge is not None and self._judged is not None and self._judged[0] == rollout.id:
-            self._keep_evidence(rollout, self._judge)
-        conditions = self._lead() | {self._rollout_key: etag}
+        self._evidence.keep(rollout)
+        conditions = self._lead() | {self._records.rollout_key: etag}
         how = Write(author=_AUTHOR, note=note)
-        return self.keys.transact(conditions, self._rollout_key, journal.dump(rollout), how).etag
-
-    def _keep_evidence(self, rollout: Rollout, judge: Judge) -> None:
-        evidence = {"id": rollout.id, "trial": rollout.trial, "evidence": judge.dump()}
-        try:
-            self.keys.put(f"{self.service}/evidence", json.dumps(evidence).encode(), Write(ttl=_EVIDENCE_TTL))
-        except ConfigServerError as fault:
-            log.warning("the evidence could not be written down: %s", fault)
-
-    def _judge_of(self, rollout: Rollout) -> Judge:
-        place = _place(rollout)
-        if self._judge is None or self._judged is None or self._judged[:2] != place[:2]:
-            self._judge = self._remembered(rollout)
-        elif self._judged != place:
-            self._judge.begin_step()
-        self._judged = place
-        return self._judge
-
-    def _remembered(self, rollout: Rollout) -> Judge:
-        try:
-            kept = json.loads(self.keys.get(f"{self.service}/evidence").raw)
-            if (kept["id"], kept["trial"]) == (rollout.id, rollout.trial):
-                return Judge.load(rollout.plan, kept["evidence"])
-        except (ConfigMissing, InvalidState, ValueError, LookupError, TypeError):
-            log.info("no evidence of rollout %s is kept: it begins anew", rollout.id)
-        return Judge(rollout.plan)
+        return self.keys.transact(conditions, self._records.rollout_key, journal.dump(rollout), how).etag
 
     def _situation(
         self, rollout: Rollout, document: Document | None, command: Command | None, who: str
     ) -> Situation:
-        verdict = self.view.verdict
-        if verdict is None or self._judge is None or self._judged is None or self._judged[0] != rollout.id:
-            return Situation(document, command=command, who=who)
-        return Situation(
+        view, judge = self.view, self._evidence.judge_if_of(rollout)
+        situation = Situation(
             document,
-            verdict.outcome,
-            verdict.reason,
-            self._judge.canary_requests,
-            verdict.share.alarm,
-            self._confirmed == _place(rollout),
-            command,
-            who,
+            confirmed=self._confirmation.given(rollout),
+            command=command,
+            who=who,
+            blind=view.blind,
+            # If another pilot has been at work since, it was not away.
+            away=view.away if view.away is not None and rollout.clock <= view.away else None,
+        )
+        if view.verdict is None or judge is None:
+            return situation
+        return replace(
+            situation,
+            outcome=view.verdict.outcome,
+            why=view.verdict.reason,
+            requests=judge.canary_requests,
+            alarm=view.verdict.share.alarm,
         )
 
-    def _observed(self) -> dict[str, Observed]:
-        found = {}
-        for instance in self.view.instances:
-            try:
-                found[instance.id] = report.load(instance.report["observed"])
-            except (InvalidState, LookupError):
-                log.warning("instance %s reports nothing for the verdict", instance.id)
-        return found
-
-    def _read_rollout(self) -> tuple[Stored | None, Rollout | None]:
-        try:
-            stored = self.keys.get(self._rollout_key)
-        except ConfigMissing:
-            return None, None
-        try:
-            return stored, journal.load(json.loads(stored.raw))
-        except ValueError as fault:
-            raise InvalidState(f"the rollout is not JSON: {fault}") from None
-
-    def _read_config(self) -> tuple[Stored | None, Document | None]:
-        try:
-            stored, document = self.editor.read()
-            load_config(document)
-        except (ConfigMissing, InvalidConfig):
-            return None, None
-        return stored, document
-
     def _announce(self, before: Rollout, after: Rollout) -> None:
-        for entry in after.log[len(before.log) :] if len(after.log) > len(before.log) else after.log[-1:]:
+        for entry in after.log:
+            if entry in before.log:
+                continue
             log.info("rollout %s is %s: %s", after.id, entry.state, entry.reason)
             event = {
                 "rollout": after.id,
@@ -302,10 +243,6 @@ class Pilot:
                 "at": entry.at,
             }
             self._webhooks.tell(after.plan.webhooks, event)
-
-    @property
-    def _rollout_key(self) -> str:
-        return f"{self.service}/rollout"
 
     def _lead(self) -> dict[str, str]:
         return {self.lease.key: self.lease.etag or "0"}
@@ -319,10 +256,16 @@ class Pilot:
             log.warning("%s", trouble)
         self.view.trouble = trouble
 
+    def _note_away(self) -> None:
+        if self.view.away is None:
+            self.view.away = self._clock()
+
+    def _note_answer(self) -> None:
+        """As long as nobody leads, nobody has told of it."""
+        self.view.trouble = None
+        if self.view.leader is not None:
+            self.view.away = None
+
     def _tell(self) -> None:
         changed, self.view.changed = self.view.changed, Event()
         changed.set()
-
-
-def _place(rollout: Rollout) -> tuple[str, int, int]:
-    return rollout.id, rollout.trial, rollout.step

@@ -15,7 +15,8 @@ from app.admin.status import QUANTILES
 from app.config.schema import load
 from app.histogram import quantile
 from app.pilot.instances import Instance
-from app.pilot.pilot import Pilot, View
+from app.pilot.pilot import Pilot
+from app.pilot.view import View
 from app.proxy.stats import BOUNDS
 from app.rollout import journal
 from app.rollout.controller import commands
@@ -40,7 +41,7 @@ def state(pilot: Pilot) -> dict[str, Any]:
         "bounds": BOUNDS,
         "servers": _servers(view.instances),
         "rollout": _rollout(view),
-        "verdict": asdict(view.verdict) if view.verdict and view.rollout else None,
+        "verdict": _verdict(view),
     }
 
 
@@ -96,17 +97,26 @@ def _servers(found: tuple[Instance, ...]) -> dict[str, dict[str, int]]:
 
 
 def _rollout(view: View) -> dict[str, Any] | None:
-    rollout = view.rollout
+    rollout = view.shown
     if rollout is None:
         return None
     told = journal.dump(rollout) | {
         "ratio": rollout.ratio,
-        "commands": [command.value for command in commands(rollout)],
+        "commands": [command.value for command in commands(rollout)] if view.away is None else [],
     }
-    if view.situation is not None:
+    if view.stands_still:
+        told["waits_for"] = {"what": "config_server", "why": rollout.reason}
+    elif view.situation is not None:
         what, why = awaited(rollout, view.situation)
         told["waits_for"] = {"what": what.value, "why": why}
     return told
+
+
+def _verdict(view: View) -> dict[str, Any] | None:
+    if view.verdict is None or view.shown is None:
+        return None
+    verdict = view.verdict.held(f"paused: {view.shown.reason}") if view.stands_still else view.verdict
+    return asdict(verdict)
 
 
 def _summed(counts: Any) -> dict[str, int]:

@@ -58,8 +58,9 @@ def _refuse(rollout: Rollout, situation: Situation) -> None:
 
 def _later(rollout: Rollout, situation: Situation, now: float) -> Rollout:
     gone = 0.0
-    if rollout.state == State.RUNNING and situation.in_force(rollout):
-        gone = min(max(now - rollout.clock, 0.0), _LONGEST_GAP)
+    if rollout.state == State.RUNNING and situation.in_force(rollout) and not situation.blind:
+        until = now if situation.away is None else situation.away
+        gone = min(max(until - rollout.clock, 0.0), _LONGEST_GAP)
     return replace(rollout, held=rollout.held + gone, clock=now)
 
 

@@ -75,6 +75,12 @@ def ask(rollout: Rollout, config: Document, situation: Situation) -> Effect:
     return rollout, Ask(rollout.step)
 
 
+def stand_still(rollout: Rollout, config: Document, situation: Situation) -> Effect:
+    """While the config server was away nothing could be written down: that it was paused then is told now."""
+    assert situation.away is not None
+    return rollout.stood_still(situation.away), None
+
+
 def hand_over(rollout: Rollout, config: Document, situation: Situation) -> Effect:
     """Somebody else has written: whoever changed what this rollout is about has the wheel."""
     known = (rollout.intent.before.steered, rollout.intent.after.steered)

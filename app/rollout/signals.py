@@ -25,6 +25,7 @@ class Signal(StrEnum):
     FOREIGN = "foreign"
     TAKEN = "taken"
     FAILED = "failed"
+    AWAY = "away"
     PENDING = "pending"
     RECALLED = "recalled"
     NOT_RECALLED = "not_recalled"
@@ -99,6 +100,7 @@ _SEEN: dict[Signal, Seen] = {
     Signal.FOREIGN: _foreign,
     Signal.TAKEN: _taken,
     Signal.FAILED: lambda rollout, situation: situation.outcome == ROLLBACK and not rollout.hands_off,
+    Signal.AWAY: lambda rollout, situation: situation.away is not None,
     Signal.PENDING: _pending,
     Signal.RECALLED: _recalled,
     Signal.NOT_RECALLED: lambda rollout, situation: not _recalled(rollout, situation),

@@ -30,6 +30,8 @@ class Situation:
 
     `outcome` and `why` are the verdict's, `requests` how many the canary has had so far, `alarm` what is wrong with
     its share. `confirmed`: whoever must be asked has let this step end. `command`, of `who`: given at this moment.
+    `blind`: why there are no numbers to judge by. `away`: since when the config server was away until just now,
+    in seconds since the epoch; None: it was not.
     """
 
     config: Document | None
@@ -40,6 +42,8 @@ class Situation:
     confirmed: bool = False
     command: Command | None = None
     who: str = ""
+    blind: str | None = None
+    away: float | None = None
 
     def in_force(self, rollout: Rollout) -> bool:
         """Has what was decided on last been done?"""
@@ -50,6 +54,7 @@ class Wait(StrEnum):
     """What a step waits for, in this order."""
 
     RATIO = "ratio"
+    NUMBERS = "numbers"
     TIME = "time"
     REQUESTS = "requests"
     VERDICT = "verdict"
@@ -98,6 +103,7 @@ _KEPT_BY: dict[Wait, Callable[[Rollout, Situation], str]] = {
     Wait.RATIO: lambda rollout, situation: (
         "" if situation.in_force(rollout) else "its ratio is not in force yet"
     ),
+    Wait.NUMBERS: lambda rollout, situation: situation.blind or "",
     Wait.TIME: _time,
     Wait.REQUESTS: _requests,
     Wait.VERDICT: _verdict,

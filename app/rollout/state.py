@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -113,6 +114,12 @@ class Rollout:
         """In this state, for this reason."""
         log = (*self.log, Entry(now, state, self.step, reason))[-LONGEST_LOG:]
         return replace(self, state=state, reason=reason, log=log)
+
+    def stood_still(self, since: float) -> Rollout:
+        """Paused, since the config server is away; `since`: seconds since the epoch."""
+        moment = datetime.fromtimestamp(since, UTC)
+        reason = f"config server away since {moment:%Y-%m-%d %H:%M:%S} UTC; goes on by itself"
+        return self.into(State.PAUSED, reason, since)
 
     def differs(self, other: Rollout) -> bool:
         """By more than time gone by? Then it must be written down before anything is done."""

@@ -44,6 +44,9 @@ TRANSITIONS: dict[tuple[State, Signal], Move] = {
     (State.RUNNING, Signal.PROMOTE): _PROMOTED,
     (State.RUNNING, Signal.FOREIGN): _FOREIGN,
     (State.RUNNING, Signal.FAILED): _FAILED,
+    (State.RUNNING, Signal.AWAY): Move(
+        State.RUNNING, effects.stand_still, "the config server is back: resumed by itself"
+    ),
     (State.RUNNING, Signal.PENDING): Move(State.RUNNING, effects.repeat_ratio),
     (State.RUNNING, Signal.STARVED): Move(State.PAUSED, effects.nothing, "{why}"),
     (State.RUNNING, Signal.UNDECIDED): Move(State.PAUSED, effects.nothing, "{why}"),

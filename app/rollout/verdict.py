@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.rollout.comparison import Figures
 from app.rollout.confidence import Interval
@@ -47,3 +47,7 @@ class Verdict:
     canary: Rate
     share: Share
     seconds_left: float | None
+
+    def held(self, why: str) -> Verdict:
+        """While nothing new is known: what told against the canary still does, and the rest is no pass."""
+        return self if self.outcome == ROLLBACK else replace(self, outcome=INCONCLUSIVE, reason=why)

@@ -109,10 +109,12 @@ def test_a_config_server_that_is_away_holds_the_rollout_up(tmp_path):
         pilot.begin(PLAN | {"hold": "60s"})
         wait_until(lambda: stack.document()["ratio"] == 0.1, what="the first step")
         stack.kv.kill9()
-        wait_until(lambda: pilot.state()["pilot"]["trouble"], what="trouble")
+        wait_until(lambda: pilot.rollout()["state"] == "paused", what="a pause")
+        assert pilot.rollout()["reason"].startswith("config server away since ")
         stack.kv.start()
-        wait_until(lambda: pilot.state()["pilot"]["trouble"] is None, 15, what="no trouble")
-        assert pilot.rollout()["state"] == "running"
+        wait_until(lambda: pilot.rollout()["state"] == "running", 15, what="no pause any more")
+        assert [entry["state"] for entry in pilot.rollout()["log"]] == ["running", "paused", "running"]
+        assert stack.document()["ratio"] == 0.1
     assert load.result.lost == 0
 
 
