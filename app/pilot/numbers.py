@@ -1,4 +1,4 @@
-"""Where the verdict's numbers come from. One way is what the instances report themselves; `prometheus` is another."""
+"""Where the verdict's numbers come from. So far: what the instances report themselves."""
 
 from __future__ import annotations
 

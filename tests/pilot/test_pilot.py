@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from requests import ConnectionError as NoConnection
-from requests import Response, Session
+from requests import PreparedRequest, Response, Session
+from requests.adapters import HTTPAdapter
 
 from app.config.keys import KeyClient
 from app.errors import ConfigMissing, ConfigServerError
@@ -32,7 +33,7 @@ class Killed(BaseException):
     """The pilot is killed at this moment."""
 
 
-class Line(Session):
+class Line(HTTPAdapter):
     """A pilot's way to the config server. `away`: it leads nowhere. `kills`: what to do at write number so and so."""
 
     def __init__(self) -> None:
@@ -42,17 +43,24 @@ class Line(Session):
         self.kill_at = 0
         self.kill_after = False
 
-    def request(self, method: str | bytes, url: str | bytes, *more: Any, **options: Any) -> Response:
+    def send(self, request: PreparedRequest, *more: Any, **options: Any) -> Response:
         if self.away:
             raise NoConnection
-        self.writes += method in ("PUT", "POST")
-        due = method in ("PUT", "POST") and self.writes == self.kill_at
+        is_write = request.method in ("PUT", "POST")
+        self.writes += is_write
+        due = is_write and self.writes == self.kill_at
         if due and not self.kill_after:
             raise Killed
-        response = super().request(method, url, *more, **options)
+        response = super().send(request, *more, **options)
         if due:
             raise Killed
         return response
+
+    def session(self) -> Session:
+        """One whose calls take this way."""
+        session = Session()
+        session.mount("http://", self)
+        return session
 
 
 @dataclass(slots=True)
@@ -69,7 +77,7 @@ class Service:
     def new_pilot(self) -> Pilot:
         """One that finds nobody leading."""
         self.line = Line()
-        keys = KeyClient(self.url, new_session=lambda: self.line)
+        keys = KeyClient(self.url, new_session=self.line.session)
         return Pilot(keys, "shop/config", Webhooks(None, pause=0.01), clock=lambda: self.now)
 
     def tell(self, stable: int | None = None, canary: int | None = None) -> None:
