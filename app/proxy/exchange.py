@@ -20,6 +20,9 @@ from app.wire.body import CHUNKED, LAST_CHUNK, UPGRADED, Decoder, Sized, chunk, 
 from app.wire.head import Request, Response
 from app.wire.upgrade import accepts
 
+# Bytes of an answer that is passed on in one piece. Many servers send its head first, then its body.
+SMALL_ANSWER = 16 * 1024
+
 
 class Exchange:
     """`converse`, then `read` until `complete`, then `finish`. `fail` or `abort` instead, at any time.
@@ -96,6 +99,8 @@ class Exchange:
                 self.request_sent = False
                 self._pump = gevent.spawn(self._send_body, connection, more)
             response, rest = connection.receive_head(self.request.method, head_bytes, interim)
+            if len(rest) < response.framing <= SMALL_ANSWER and self.request_sent:
+                rest = self._gather(connection, rest, response.framing)
         except UpstreamError as error:
             raise self.fault or error from None
         self.response = response
@@ -109,6 +114,16 @@ class Exchange:
             self._decoder = decoder(response.framing)
             self.payload = self._decode(self._decoder, rest)
         self._stats.answer(response.status, monotonic() - self.started, self.request.bucket)
+
+    @staticmethod
+    def _gather(connection: Connection, body: bytes, size: int) -> bytes:
+        """Wait for the rest of a small answer, while another try can still replace it."""
+        while len(body) < size:
+            more = connection.receive()
+            if not more:
+                raise UpstreamError("truncated")
+            body += more
+        return body
 
     def _limit(self, connection: Connection, seconds: float) -> None:
         deadline = self._clock.now + seconds

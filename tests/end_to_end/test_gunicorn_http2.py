@@ -26,7 +26,7 @@ BLOCK = os.urandom(65536)
 LARGE = BLOCK * 32
 ANSWERS = {
     "/large": b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(LARGE), LARGE),
-    "/cut": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nConnection: close\r\n\r\npart",
+    "/cut": b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\nConnection: close\r\n\r\npart",
     "/hints": b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n" + OK,
     "/close": b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nConnection: close\r\n\r\nuntil the end",
     "/nothing": b"HTTP/1.1 204 No Content\r\n\r\n",

@@ -21,6 +21,7 @@ from tests.support.processes import free_port
 from tests.support.raw import OK, RecordingServer, exchange
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"
+LONG = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"a part"
 FAILED = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nfail"
 LIMITS = {"head": 0.2, "connect": 0.2, "upstream_idle": 0.3}
 
@@ -64,11 +65,16 @@ FAULTS = {
     "resets before the head": Fault(lambda peer: peer.head() and peer.reset(), 502, "reset"),
     "resets within the head": Fault(cut(b"HTTP/1.1 200 OK\r\nA: ", Peer.reset), 502, "reset"),
     "ends within the head": Fault(cut(b"HTTP/1.1 200 OK\r\nA: "), 502, "closed_in_head"),
-    "resets after the head": Fault(cut(WHOLE[:-5], Peer.reset), 0, "reset", begun=True),
-    "resets within the body": Fault(cut(WHOLE[:-1], Peer.reset), 0, "reset", begun=True),
-    "ends within the body": Fault(cut(WHOLE[:-1]), 0, "truncated", begun=True),
+    "resets after the head": Fault(cut(WHOLE[:-5], Peer.reset), 502, "reset"),
+    "resets within the body": Fault(cut(WHOLE[:-1], Peer.reset), 502, "reset"),
+    "ends within the body": Fault(cut(WHOLE[:-1]), 502, "truncated"),
     "falls silent within the body": Fault(
-        lambda peer: peer.head() and peer.send(WHOLE[:-1]).rest(), 0, "timeout", begun=True
+        lambda peer: peer.head() and peer.send(WHOLE[:-1]).rest(), 504, "timeout"
+    ),
+    "resets within a long body": Fault(cut(LONG, Peer.reset), 0, "reset", begun=True),
+    "ends within a long body": Fault(cut(LONG), 0, "truncated", begun=True),
+    "falls silent within a long body": Fault(
+        lambda peer: peer.head() and peer.send(LONG).rest(), 0, "timeout", begun=True
     ),
     "trickles its head": Fault(drip, 504, "timeout"),
     "answers garbage": Fault(

@@ -104,7 +104,7 @@ def test_a_large_body_counts_in_full(log: Log) -> None:
 def test_a_cut_answer_says_why(log: Log) -> None:
     def serve(peer: Peer) -> None:
         peer.head()
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\nabc")
 
     with (
         Upstream(serve) as server,

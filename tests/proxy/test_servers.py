@@ -104,7 +104,7 @@ def _connecting(address: tuple[str, int]) -> socket.socket:
 
 
 def test_a_server_that_falls_silent_in_its_answer_is_cut_off():
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nabc"
     with (
         Upstream(lambda peer: peer.head() and peer.send(answer).rest()) as server,
         Rig("fast_lane", server.url, timeouts={"upstream_idle": 0.2}) as rig,

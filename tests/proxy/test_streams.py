@@ -6,6 +6,7 @@ import gevent
 import pytest
 from gevent.event import Event
 
+from app.proxy.exchange import SMALL_ANSWER
 from tests.proxy.peer import GET, LAST_GET, Peer, Upstream, post
 from tests.proxy.rig import Rig
 from tests.support.processes import wait_until
@@ -35,19 +36,35 @@ def test_server_sent_events_arrive_one_by_one(front):
         assert client.read_until(b"0\r\n\r\n")
 
 
-def test_the_head_does_not_wait_for_the_body(front):
+def test_the_head_does_not_wait_for_the_body():
     seen = Event()
 
     def serve(peer: Peer) -> None:
         peer.head()
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (SMALL_ANSWER + 1))
         assert seen.wait(10)
-        peer.send(b"ok")
+        peer.send(bytes(SMALL_ANSWER + 1))
 
     with Upstream(serve) as server, Rig("fast_lane", server.url) as rig, rig.client() as client:
         client.send(GET).head()
         seen.set()
-        assert client.exactly(2) == b"ok"
+        client.exactly(SMALL_ANSWER + 1)
+
+
+@pytest.mark.parametrize("cut", [0, 1, SMALL_ANSWER - 1])
+def test_a_small_answer_that_comes_in_parts_is_passed_on_whole(front, cut):
+    body = BLOCK[:SMALL_ANSWER]
+
+    def serve(peer: Peer) -> None:
+        peer.head()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:cut])
+        gevent.sleep(0.02)
+        peer.send(body[cut:])
+
+    with Upstream(serve) as server, Rig(front, server.url) as rig, rig.client() as client:
+        client.send(GET).head()
+        assert client.exactly(len(body)) == body
+        assert rig.load(server.url).failures == 0
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -143,7 +160,7 @@ def _stands_still(counted: list[int]) -> bool:
 @pytest.mark.parametrize(
     "answer",
     [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n",
     ],
@@ -179,7 +196,7 @@ def test_a_malformed_chunk_breaks_the_answer_off():
 
 
 @pytest.mark.parametrize(
-    "framing", [b"Content-Length: 10\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"]
+    "framing", [b"Content-Length: 100000\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"]
 )
 def test_a_wsgi_server_sends_no_clean_end_of_a_cut_answer(framing):
     answer = b"HTTP/1.1 200 OK\r\n" + framing

@@ -107,7 +107,7 @@ def test_a_client_that_is_gone_frees_the_server(certificate):
 def test_a_cut_answer_is_no_clean_end(certificate):
     def serve(peer: Peer) -> None:
         peer.head()
-        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nabc")
 
     with (
         Upstream(serve) as server,
