@@ -23,6 +23,7 @@ from app.admin.report_files import ReportFiles
 from app.admin.reporter import LIMIT as REPORT_LIMIT
 from app.admin.reporter import Reporter
 from app.admin.server import Admin
+from app.admin.trial import TrialNews
 from app.balance.balancer import Balancer
 from app.balance.health import Health
 from app.certificate import Certificate
@@ -186,6 +187,7 @@ class Service:
             lambda: self.refresher.state().config_server,
             partial(_key_client, settings),
             pid=os.getpid(),
+            ask=TrialNews(f"{settings.service}/rollout", self.observer.heed).ask,
         )
 
     def start(self) -> None:

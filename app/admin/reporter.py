@@ -1,4 +1,4 @@
-"""Tells the config server, once a second, that this instance lives and how it fares.
+"""Tells the config server, once a second, that this instance lives and how it fares; and asks what it must know.
 
 The report is a key that goes by itself when it is not written again. A config server that is away costs an
 attempt now and then and one line in the log; nothing is kept for it, since every report stands for all before.
@@ -36,7 +36,8 @@ _LONGEST_BACKOFF = 5.0
 class Reporter:
     """Writes `report()` under `prefix`, at the config server that `urls()` names now.
 
-    `start` and `stop` rule its greenlet; `hurry` has it report in a moment.
+    `start` and `stop` rule its greenlet; `hurry` has it report in a moment. After each report comes `ask`, which has
+    its own ways with what fails.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class Reporter:
         connect: Callable[[str], KeyClient],
         *,
         pid: int,
+        ask: Callable[[KeyClient], None] = lambda _keys: None,
         period: float = PERIOD,
         rng: random.Random | None = None,
     ) -> None:
         self._report = report
         self._urls = urls
         self._connect = connect
+        self._ask = ask
         self._period = period
         self._rng = rng or random.Random()  # noqa: S311  # spreads load, hides nothing
         self.key = f"{prefix}{_host()}-{pid}-{self._rng.getrandbits(32):08x}"
@@ -99,6 +102,7 @@ class Reporter:
         client = self._connected()
         raw = json.dumps(self._report(), allow_nan=False, separators=(",", ":")).encode()
         client.put(self.key, raw, Write(ttl=TTL))
+        self._ask(client)
 
     def _connected(self) -> KeyClient:
         urls = self._urls()

@@ -95,6 +95,12 @@ class KeyClient:
         answer = self._call("GET", _path(key), params=query)
         return Stored(key, answer.body, answer.etag, answer.revision)
 
+    def get_changed(self, key: str, known: str | None) -> Stored | None:
+        """What is there, None if its ETag still is `known`. Raises ConfigMissing."""
+        headers = {"If-None-Match": f'"{known}"'} if known else {}
+        answer = self._call("GET", _path(key), headers=headers)
+        return None if answer.status == 304 else Stored(key, answer.body, answer.etag, answer.revision)
+
     def put(self, key: str, raw: bytes, how: Write) -> Written:
         """Store it. Raises ConfigConflict when something else is there than `how` wants to replace."""
         query = {} if how.ttl is None else {"ttl": how.ttl}

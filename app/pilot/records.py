@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 from app.config.editor import Editor
 from app.config.keys import KeyClient, Stored
 from app.config.schema import load as load_config
-from app.errors import ConfigMissing, InvalidConfig, InvalidState
+from app.errors import ConfigMissing, InvalidConfig
 from app.rollout import journal
 from app.rollout.document import Document
 from app.rollout.state import Rollout
@@ -27,10 +25,7 @@ class Records:
             stored = self._keys.get(self.rollout_key)
         except ConfigMissing:
             return None, None
-        try:
-            return stored, journal.load(json.loads(stored.raw))
-        except ValueError as fault:
-            raise InvalidState(f"the rollout is not JSON: {fault}") from None
+        return stored, journal.read(stored.raw)
 
     def config(self) -> tuple[Stored | None, Document | None]:
         """Nothing while there is none, or none that is valid."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -32,6 +33,14 @@ def dump(rollout: Rollout) -> dict[str, Any]:
         "promotion": rollout.promotion and asdict(rollout.promotion),
         "log": [asdict(entry) | {"state": entry.state.value} for entry in rollout.log],
     }
+
+
+def read(raw: bytes) -> Rollout:
+    """The rollout that is stored so. Raises InvalidState."""
+    try:
+        return load(json.loads(raw))
+    except ValueError as fault:
+        raise InvalidState(f"the rollout is not JSON: {fault}") from None
 
 
 def load(data: Any) -> Rollout:

@@ -34,8 +34,8 @@ def keys(url: str) -> Iterator[KeyClient]:
 def reporting() -> Iterator[Make]:
     made: list[Reporter] = []
 
-    def make(report: Any, urls: Any, period: float = 0.02) -> Reporter:
-        reporter = Reporter(report, "shop/instances/", urls, KeyClient, pid=7, period=period)
+    def make(report: Any, urls: Any, period: float = 0.02, **options: Any) -> Reporter:
+        reporter = Reporter(report, "shop/instances/", urls, KeyClient, pid=7, period=period, **options)
         made.append(reporter)
         reporter.start()
         return reporter
@@ -88,6 +88,20 @@ def test_follows_the_config_server(reporting: Make, keys: KeyClient, url: str) -
         where[0] = another
         wait_until(lambda: listed(other_keys).entries)
         assert not listed(keys).entries
+
+
+def test_it_asks_the_config_server_that_takes_its_reports(reporting: Make, keys: KeyClient, url: str) -> None:
+    asked: list[str] = []
+    where = [f"http://127.0.0.1:{free_port()}"]
+
+    def urls() -> str:
+        return where[0]
+
+    reporting(dict, urls, ask=lambda server: asked.extend(server.urls))
+    where[0] = url
+    wait_until(lambda: len(asked) > 1)
+    assert set(asked) == {url}
+    assert listed(keys).entries
 
 
 def test_a_config_server_that_is_away_is_one_line(

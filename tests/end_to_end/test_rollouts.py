@@ -61,6 +61,16 @@ def test_a_canary_that_fails_is_rolled_back(tmp_path):
         assert "fails more often" in pilot.rollout()["log"][-2]["reason"]
 
 
+def test_a_plan_says_itself_what_is_slow(tmp_path):
+    plan = PLAN | {"hold": "60s", "gates": {"failures": None, "slow": {"over": "150ms"}}}
+    with piloted(tmp_path, "--delay", "200ms") as (stack, pilot), Load(stack.address, clients=8, pause=0.01):
+        pilot.begin(plan)
+        wait_until(lambda: pilot.rollout()["state"] == "rolled_back", 30, what="rolled back", pause=0.05)
+        (gate,) = pilot.state()["verdict"]["gates"]
+    slow = {bar["name"]: bar["canary"] for bar in gate["comparisons"]}
+    assert slow["over"] >= 3
+
+
 def test_commands_drive_it(tmp_path):
     with piloted(tmp_path) as (_stack, pilot):
         wait_until(lambda: pilot.state()["pilot"]["leads"], what="the lead")

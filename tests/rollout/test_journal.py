@@ -38,6 +38,7 @@ def test_it_is_flat_json(rollout: Rollout) -> None:
     assert data["steps"][0]["ratio"] == 0.01
     assert data["state"] == rollout.state
     assert journal.load(data) == rollout
+    assert journal.read(json.dumps(data).encode()) == rollout
 
 
 @pytest.mark.parametrize(
@@ -79,3 +80,8 @@ def test_only_so_many_transitions_are_remembered() -> None:
     for number in range(LONGEST_LOG + 5):
         rollout = rollout.into(State.PAUSED, str(number), number)
     assert [entry.reason for entry in rollout.log[:1]] == ["5"]
+
+
+def test_what_is_no_json() -> None:
+    with pytest.raises(InvalidState, match="not JSON"):
+        journal.read(b"{")
