@@ -36,11 +36,12 @@ HEAD = """# The config document
 
 One JSON object of at most 512 KiB, UTF-8, each name once. Only `stable` is required; what is not given has its
 default. A field that is not in these tables is an error, and so is a value of the wrong type: `"0.5"` is no number.
-A document with an error changes nothing: the config server does not store it, as far as its schema can tell, and
-`/status`, the metrics and the log of the proxy say which field is wrong and why.
+A document with an error changes nothing: the config server [does not store it](running.md#the-schema-of-the-config);
+should it come about all the same, `/status`, the metrics and the log of the proxy say which field is wrong and why.
 
-A duration is a number of seconds, or a text with its unit: `"250ms"`, `"5s"`, `"10m"`, `"2h"`. A share is a number
-from 0 to 1. The same rules, as far as JSON Schema can say them, are in [config/schema.json](../config/schema.json).
+A duration is a number of seconds, or a text with its unit: `"250ms"`, `"5s"`, `"10m"`, `"2h"` (with at most 12 digits
+before and 12 behind a point). A share is a number from 0 to 1. The same rules, as
+JSON Schema, are in [config/schema.json](../config/schema.json).
 """
 
 PLAN_BEGINS = (

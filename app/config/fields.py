@@ -7,16 +7,20 @@ how its rule reads as the end of a sentence ("must be …"), and how the same ru
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from fractions import Fraction
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
 
+from app.config import origin_pattern
+from app.config.decimal_pattern import at_least, at_most
 from app.config.origin import split_origin, split_origins
 from app.config.wording import as_duration, shown, suggestion
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
+_UNITS = {"ms": Fraction(1, 1000), "s": Fraction(1), "m": Fraction(60), "h": Fraction(3600)}
+_DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,12})?)(ms|s|m|h)")
 
 _CIDR = re.compile(r"[0-9A-Fa-f.:]+(?:/[0-9]{1,3})?")
 
@@ -61,7 +65,7 @@ class Rule(fields.Field[Any]):
         raise NotImplementedError
 
     def json_schema(self) -> dict[str, Any]:
-        """The rule as JSON Schema, as far as JSON Schema can say it."""
+        """The rule as JSON Schema, with keywords of the config server's where that has none."""
         if self.off:
             return {"anyOf": [self.constraint(), {"enum": [None, "off"]}]}
         return {"anyOf": [self.constraint(), {"type": "null"}]} if self.allow_none else self.constraint()
@@ -130,10 +134,28 @@ class Duration(Number):
 
     def read(self, value: Any) -> float:
         match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-        return super().read(float(match[1]) * _UNITS[match[2]] if match else value)
+        if match is None:
+            return super().read(value)
+        seconds = Fraction(match[1]) * _UNITS[match[2]]
+        if not self._lowest <= seconds <= self._highest:
+            raise ValueError
+        return float(seconds)
 
     def constraint(self) -> dict[str, Any]:
-        return {"anyOf": [super().constraint(), {"type": "string", "pattern": f"^{_DURATION.pattern}$"}]}
+        within = [self._pattern(at_least, self._lowest), self._pattern(at_most, self._highest)]
+        text = {"type": "string", "allOf": [{"pattern": f"^{_DURATION.pattern}$"}, *within]}
+        return {"anyOf": [super().constraint(), text]}
+
+    def _pattern(self, bounded: Callable[[Fraction], str], bound: Fraction) -> dict[str, str]:
+        return {"pattern": f"^(?:{'|'.join(bounded(bound / size) + unit for unit, size in _UNITS.items())})$"}
+
+    @property
+    def _lowest(self) -> Fraction:
+        return Fraction(str(self.low))
+
+    @property
+    def _highest(self) -> Fraction:
+        return Fraction(str(self.high))
 
 
 class Flag(Rule):
@@ -201,7 +223,8 @@ class Text(Rule):
         return str(value)
 
     def constraint(self) -> dict[str, Any]:
-        return {"type": "string", "maxLength": self.longest, "pattern": f"^{self.pattern}$"}
+        length = {"maxLength": self.longest, "maxBytes": self.longest}
+        return {"type": "string", **length, "pattern": f"^{self.pattern}$"}
 
     def show(self, value: Any) -> str:
         return "a text" if self.secret and isinstance(value, str) else shown(value)
@@ -211,6 +234,7 @@ class Address(Rule):
     """Where a server listens: `http://host[:port]`, `https://host[:port]` or `unix:/path`."""
 
     kind = "URL"
+    patterns: ClassVar = origin_pattern.SERVER
 
     def describe(self) -> str:
         return "http://host[:port], https://host[:port] or unix:/path"
@@ -225,7 +249,7 @@ class Address(Rule):
         split_origin(value)
 
     def constraint(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": r"^(?:https?://[^/?#@\s]+|unix:(?:/[!-.0-~]+)+)$"}
+        return {"type": "string", "allOf": [{"pattern": each} for each in self.patterns]}
 
     def show(self, value: Any) -> str:
         has_user = isinstance(value, str) and "@" in value and not value.startswith("unix:")
@@ -236,16 +260,13 @@ class Addresses(Address):
     """Where the config server listens; several addresses are one server's, tried in order."""
 
     kind = "URLs"
+    patterns: ClassVar = origin_pattern.LIST
 
     def describe(self) -> str:
         return "an http:// or https:// URL without path, or several with commas between"
 
     def check(self, value: str) -> None:
         split_origins(value)
-
-    def constraint(self) -> dict[str, Any]:
-        one = r"\s*https?://[^/?#@,\s]+/?\s*"
-        return {"type": "string", "pattern": f"^{one}(?:,{one})*$"}
 
 
 class Network(Rule):
@@ -267,7 +288,7 @@ class Network(Rule):
         return network
 
     def constraint(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": f"^{_CIDR.pattern}$"}
+        return {"type": "string", "pattern": f"^{_CIDR.pattern}$", "ipNetwork": True}
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str:
         return str(value)

@@ -1,7 +1,7 @@
 """The config document's rules as JSON Schema, draft 2020-12, for editors and for the config server.
 
-Says what JSON Schema can say; `schema.load` stays the judge, since bounds of texts like "250ms", servers
-named twice and the finer points of hosts are beyond it.
+Refuses what `schema.load` refuses, and nothing else, but for a server in both versions with two kinds of tls. For
+that it has keywords which only the config server knows: `uniqueOrigins`, `ipNetwork`, `maxBytes`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NAME = "urn:serin:config:"
 
 
 def json_schema() -> dict[str, Any]:
-    """The whole document's schema, as plain JSON values. What is not standard in it is `errorMessage`."""
+    """The whole document's schema, as plain JSON values. Not standard are `errorMessage` and the three keywords."""
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"{NAME}{__version__}",

@@ -12,7 +12,9 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+LONGEST_HOST = 253
 LONGEST_PATH = 107  # bytes: what Linux has room for in sockaddr_un, see unix(7)
+BLANKS = " \t\r\n"
 
 # RFC 1123 §2.1 labels; the underscore is no hostname's, but service names of container networks have it.
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
@@ -55,7 +57,7 @@ def split_origin(url: str, schemes: tuple[str, ...] = ("http", "https", "unix"))
 
 def split_origins(urls: str) -> tuple[str, ...]:
     """The addresses in a comma-separated list, http or https; raises ValueError when one is none."""
-    found = tuple(url.strip().removesuffix("/") for url in urls.split(","))
+    found = tuple(url.strip(BLANKS).removesuffix("/") for url in urls.split(","))
     for url in found:
         split_origin(url, ("http", "https"))
     return found
@@ -92,7 +94,7 @@ def _host(host: str) -> str:
             return str(IPv4Address(host))
     except AddressValueError:
         raise ValueError("its host is no valid IP address") from None
-    if len(host) > 253 or not _NAME.fullmatch(host):
+    if len(host) > LONGEST_HOST or not _NAME.fullmatch(host):
         raise ValueError("its host is no valid name or address")
     return host.lower()
 

@@ -5,6 +5,7 @@ Whether a file exists or a server answers is not looked at.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, validates_schema
@@ -77,6 +78,7 @@ class ServerPart(Part):
 
 class VersionPart(Part):
     makes = VersionConfig
+    also: ClassVar[Mapping[str, Any]] = {"properties": {"servers": {"uniqueOrigins": "url"}}}
 
     servers = ListOf(ServerPart, "The version's servers; none twice.", 1000)
     balance = Choice(
@@ -110,6 +112,7 @@ class StableVersionPart(VersionPart):
                 "errorMessage": _NOBODY_SERVES,
             },
         },
+        "allOf": [VersionPart.also],
     }
 
     @validates_schema

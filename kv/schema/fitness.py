@@ -17,9 +17,11 @@ from referencing.jsonschema import specification_with
 from kv import document
 from kv.errors import BadSchema, TooLarge
 from kv.schema.keywords import DIALECTS, pattern, split
+from kv.schema.vocabulary import VOCABULARY
 from kv.schema.wording import MOST_FAULTS, Fault, faults_of, step
 
 LARGEST = 128 * 1024
+_WANTED = {str: "a text", bool: "true or false", int: "a whole number"}
 
 _FORMATS = FormatChecker(formats=())
 _FORMATS.checks("regex", raises=ValueError)(lambda text: not isinstance(text, str) or bool(pattern(text)))
@@ -67,6 +69,10 @@ def _beyond_the_standard(dialect: str, schema: Any) -> Iterator[Fault]:
     known = {id(part) for part, _ in parts}
     for part, resolver in parts:
         pointer = pointers[id(part)]
+        for keyword in part.keys() & VOCABULARY.keys():
+            wanted, _ = VOCABULARY[keyword]
+            if type(part[keyword]) is not wanted:  # true is a whole number to isinstance
+                yield Fault(f"{pointer}/{keyword}", f"must be {_WANTED[wanted]}")
         for keyword in part.keys() & {"$ref", "$dynamicRef"}:
             target = _target(resolver, part[keyword])
             if not isinstance(target, bool) and id(target) not in known:

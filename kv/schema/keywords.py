@@ -19,10 +19,14 @@ from jsonschema import Draft7Validator, Draft201909Validator, Draft202012Validat
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
+from kv.schema.vocabulary import VOCABULARY, Miss
+
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
 
 # These walk the whole instance for each member of their value, or for what stands beside them.
-_WIDE = frozenset({"patternProperties", "additionalProperties", "propertyNames", "uniqueItems"})
+_WIDE = frozenset(
+    {"patternProperties", "additionalProperties", "propertyNames", "uniqueItems", "uniqueOrigins"}
+)
 
 
 class Exhausted(Exception):
@@ -184,6 +188,14 @@ _OURS: dict[str, Keyword] = {
 }
 
 
+def _added(judge: Callable[[Any, Any], Iterator[Miss]]) -> Keyword:
+    def keyword(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        for path, sentence in judge(value, instance):
+            yield ValidationError(sentence, path=path, validator=SAID, schema={} if path else schema)
+
+    return keyword
+
+
 def _metered(name: str, keyword: Keyword) -> Keyword:
     def judge(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError] | None:
         allowance = _ALLOWANCE.get()
@@ -200,6 +212,7 @@ def _metered(name: str, keyword: Keyword) -> Keyword:
 def _bounded(dialect: type[Any]) -> type[Any]:
     table: dict[str, Any] = dict(dialect.VALIDATORS)
     table |= {name: keyword for name, keyword in _OURS.items() if name in table}
+    table |= {name: _added(judge) for name, (_, judge) in VOCABULARY.items()}
     metered = {name: _metered(name, keyword) for name, keyword in table.items()}
     return cast(type[Any], extend(dialect, metered))  # type: ignore[no-untyped-call]
 

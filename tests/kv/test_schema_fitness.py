@@ -62,6 +62,9 @@ def test_fit(schema):
         ({"pattern": "(?=a)"}, "/pattern", "is no regex"),
         ({"pattern": r"(a)\1"}, "/pattern", "is no regex"),
         ({"patternProperties": {"(": {}}}, "/patternProperties", "is no regex"),
+        ({"items": {"uniqueOrigins": True}}, "/items/uniqueOrigins", "must be a text"),
+        ({"ipNetwork": 1}, "/ipNetwork", "must be true or false"),
+        ({"maxBytes": True}, "/maxBytes", "must be a whole number"),
         (
             {"unevaluatedProperties": False, "allOf": [{"patternProperties": {"a": {}}}]},
             "/unevaluatedProperties",

@@ -53,6 +53,26 @@ def faults(schema, document, steps=STEPS):
             "must have at least 2 items of the kind that is needed",
         ),
         ({"contains": {}, "maxContains": 1}, [2, 3], "", "must have at most 1 items of one kind"),
+        (
+            {"uniqueOrigins": "url"},
+            [{"url": "http://a"}, {"url": "http://b"}, {"url": "HTTP://A:080"}],
+            "/2/url",
+            "is the same server as item 0",
+        ),
+        (
+            {"uniqueOrigins": "url"},
+            [{"url": "ws://[::1]:1"}, {"url": "ws://[0::1]:1"}],
+            "/1/url",
+            "is the same server as item 0",
+        ),
+        (
+            {"ipNetwork": True},
+            "10.0.0.1/8",
+            "",
+            "must be an IP address, or a network without bits behind its mask",
+        ),
+        ({"ipNetwork": True, "errorMessage": "must be ours"}, "a", "", "must be ours"),
+        ({"maxBytes": 2}, "aé", "", "must have at most 2 bytes"),
         ({"minProperties": 1}, {}, "", "must have at least 1 members"),
         ({"maxProperties": 0}, {"a": 1}, "", "must have at most 0 members"),
         ({"required": ["a"]}, {}, "/a", "is missing"),
@@ -124,6 +144,13 @@ def test_a_long_sentence_is_cut():
         ({"uniqueItems": True}, [1, True, "1", [1], {"a": 1}, {"a": True}]),
         ({"patternProperties": {"a": {}}, "additionalProperties": False}, {"ba": 1}),
         ({"format": "email"}, "nobody"),
+        (
+            {"uniqueOrigins": "url"},
+            [1, {}, {"url": 1}, {"url": 1}, {"url": "http://a"}, {"url": "http://a:81"}],
+        ),
+        ({"uniqueOrigins": "url", "maxBytes": 1, "ipNetwork": True}, {"url": 7}),
+        ({"ipNetwork": False, "maxBytes": 2}, "é"),
+        ({"items": {"ipNetwork": True}}, ["10.0.0.0/8", "::1", "2001:db8::/32", "10.0.0.1"]),
         ({"$defs": {"a": {"type": "no type"}}} | {"$defs": {}}, 1),
     ],
 )
@@ -163,6 +190,7 @@ def test_verdicts_are_remembered():
         ),
         ({"items": {"enum": list(range(1000))}}, [999] * 1000),
         ({"patternProperties": {f"x{n}": {} for n in range(500)}}, {f"y{n}": 1 for n in range(500)}),
+        ({"items": {"uniqueOrigins": "a"}}, [[{}] * 1000] * 100),
     ],
 )
 def test_endless_work_is_given_up(schema, document):
@@ -183,6 +211,9 @@ def test_patterns_and_twins_take_linear_time():
         ({"ratio": 7}, "/ratio"),
         ({"ratoi": 1}, "/ratoi"),
         ({"stable": {"servers": [{}]}}, "/stable/servers/0/url"),
+        ({"stable": {"servers": [{"url": "http://a"}, {"url": "http://A:80"}]}}, "/stable/servers/1/url"),
+        ({"update_rate": "61m"}, "/update_rate"),
+        ({"trusted_proxies": ["10.0.0.1/8"]}, "/trusted_proxies/0"),
     ],
 )
 def test_the_proxy_s_own_schema(change, pointer):
