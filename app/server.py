@@ -180,7 +180,7 @@ class Service:
         self._files = ReportFiles(settings.state_dir, os.getppid(), os.getpid()) if worker else None
         self._live = Live(self.gateway, self.fleet.loads, self.refresher.state)
         self.admin = self._admin() if settings.admin_port else None
-        self.observer = Observer(self.stats.books, lambda: self.gateway.snapshot.balancer)
+        self.observer = Observer(self.stats.books)
         self.reporter = Reporter(
             lambda: instance_report(self._live, settings.admin_url, self.observer),
             f"{settings.service}/instances/",

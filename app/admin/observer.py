@@ -8,21 +8,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from app.balance.balancer import Balancer
 from app.proxy.stats import BOUNDS, OURS, Book, Books, VersionStats
 from app.rollout.bars import LEAST, PERIOD, bars
-from app.rollout.observed import MOST_STRATA, Diverted, Observed, Outcomes, Stratum
+from app.rollout.observed import Diverted, Observed, Outcomes, Stratum
 from app.rollout.scale import Scale
 
 
 class Observer:
-    """`books` has the live figures, `balancer()` is the one in force. `look` once a second."""
+    """`books` has the live figures. `look` once a second."""
 
-    def __init__(
-        self, books: Books, balancer: Callable[[], Balancer], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, books: Books, clock: Callable[[], float] = time.monotonic) -> None:
         self._books = books
-        self._balancer = balancer
         self._clock = clock
         self._set_at = clock()
         self._trial: tuple[str, int] | None = None
@@ -49,9 +45,9 @@ class Observer:
     def observed(self) -> Observed:
         """The report as of now."""
         self.look()
-        salt, crowd = self._balancer().salt, self._books.crowd
-        strata = tuple(_stratum(book) for book in self._books.by(salt)[-MOST_STRATA:])
-        return Observed(strata, crowd.report() if crowd is not None and salt is not None else None)
+        crowd = self._books.crowd
+        visitors = None if crowd is None else crowd.report()
+        return Observed(tuple(map(_stratum, self._books.present)), visitors)
 
 
 def _stratum(book: Book) -> Stratum:

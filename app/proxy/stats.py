@@ -9,7 +9,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from app.rollout.crowd import CANARY, HIT, SEEN, Crowd
-from app.rollout.observed import BARS, FAILURES
+from app.rollout.observed import BARS, FAILURES, MOST_STRATA
 from app.rollout.scale import Scale
 
 # Upper bounds in seconds of the buckets for the time to the response head: 0.25 ms to 64 s, a factor of √2 each.
@@ -149,11 +149,11 @@ class VersionStats:
 class Book:
     """The figures of what one ratio has sent, by version. `diverted`: of what came while a version was out.
 
-    `salt`: what visitors were drawn by, who stuck; None: they did not.
+    `way`: how it was drawn, as a number.
     """
 
     ratio: float
-    salt: str | None
+    way: int
     versions: dict[str, VersionStats]
     diverted: dict[str, VersionStats]
 
@@ -161,32 +161,46 @@ class Book:
 class Books:
     """The figures of all first tries, by what sent them where they went. The balancer asks for them (see `balance`).
 
-    `apart`: of what no ratio sent. `scale`: what is slow now. `crowd`: of the visitors who stick, if they do.
+    A ratio that is drawn in another way begins anew, and so does one that is no longer `present`: whoever reads these
+    figures has forgotten how far it was. `apart`: of what no ratio sent. `scale`: what is slow now. `crowd`: of the
+    visitors who stick, if they do.
     """
 
-    __slots__ = ("_books", "_former", "_salt", "apart", "crowd", "scale")
+    __slots__ = ("_books", "_former", "_salt", "_way", "apart", "crowd", "scale")
 
     def __init__(self) -> None:
         self.scale = NO_BARS
         self.apart = self._pair(0.0)
         self.crowd: Crowd | None = None
         self._salt: str | None = None
+        self._way = 0
         self._former = self._pair(0.0)
-        self._books: dict[tuple[float, str | None], Book] = {}
+        self._books: list[Book] = []
 
     def book(self, ratio: float, salt: str | None, out: bool) -> dict[str, VersionStats]:
-        """Where to count what this ratio sends, by version. `salt`: see Book; `out`: a version is."""
-        key = ratio, salt
-        crowd = self._crowd(ratio, salt)
-        book = self._books.pop(key, None) or Book(ratio, salt, self._pair(ratio, crowd), self._pair(ratio))
-        self._books[key] = book  # the newest comes last
+        """Where to count what this ratio sends, by version.
+
+        `salt`: what visitors are drawn by, who stick; None: they do not. `out`: a version is.
+        """
+        if salt != self._salt:
+            self._salt, self._way = salt, self._way + 1
+            self.crowd = None if salt is None else Crowd()
+        book = next((book for book in self.present if book.ratio == ratio), None)
+        if book is None:
+            book = self._new(ratio)
+        else:
+            self._books.remove(book)
+        self._books.append(book)
         if len(self._books) > _MOST_BOOKS:
-            self._close(self._books.pop(next(iter(self._books))))
+            self._close(self._books.pop(0))
+        if self.crowd is not None and not ratio:
+            self.crowd.begin()
         return book.diverted if out else book.versions
 
-    def by(self, salt: str | None) -> list[Book]:
-        """Those of visitors drawn so, or who do not stick; the ratio that was in force last comes last."""
-        return [book for book in self._books.values() if book.salt == salt]
+    @property
+    def present(self) -> list[Book]:
+        """Those of what is drawn as now, MOST_STRATA at most; the ratio that was in force last comes last."""
+        return [book for book in self._books if book.way == self._way][-MOST_STRATA:]
 
     def set_scale(self, scale: Scale) -> None:
         """From now on other bars say what is slow."""
@@ -208,7 +222,7 @@ class Books:
         return total
 
     def _sent(self, version: str) -> list[VersionStats]:
-        pairs = (pair for book in self._books.values() for pair in (book.versions, book.diverted))
+        pairs = (pair for book in self._books for pair in (book.versions, book.diverted))
         return [pair[version] for pair in pairs]
 
     def _close(self, book: Book) -> None:
@@ -216,15 +230,10 @@ class Books:
             for version, stats in pair.items():
                 self._former[version].take_in(stats)
 
-    def _crowd(self, ratio: float, salt: str | None) -> Crowd | None:
+    def _new(self, ratio: float) -> Book:
         """While nobody is on the canary there is nothing to be remembered of anybody."""
-        if salt is None:
-            return None
-        if self.crowd is None or salt != self._salt:
-            self.crowd, self._salt = Crowd(), salt
-        if not ratio:
-            self.crowd.begin()
-        return self.crowd if ratio else None
+        crowd = self.crowd if ratio else None
+        return Book(ratio, self._way, self._pair(ratio, crowd), self._pair(ratio))
 
     def _pair(self, ratio: float, crowd: Crowd | None = None) -> dict[str, VersionStats]:
         return {name: VersionStats(name == "canary", ratio, crowd, self.scale) for name in VERSIONS}

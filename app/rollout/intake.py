@@ -124,5 +124,5 @@ def _grown(now: tuple[Stratum, ...], before: Mapping[float, Stratum]) -> Iterato
         if stratum == known:
             continue
         grown = stratum.since(known)
-        if grown.stable.requests >= 0 and grown.canary.requests >= 0:
+        if grown.stable.whole and grown.canary.whole:
             yield grown

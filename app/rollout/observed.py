@@ -40,12 +40,18 @@ class Outcomes:
         """All failures."""
         return sum(self.failures.values())
 
+    @property
+    def whole(self) -> bool:
+        """Is there as much of everything as there was before?"""
+        return min(self.requests, self.aborts, *self.failures.values(), *self.slow) >= 0
+
     def since(self, before: Outcomes) -> Outcomes:
-        """What has come since then."""
+        """What has come since then. A kind of failure that is gone has become less."""
+        failures = {**dict.fromkeys(before.failures, 0), **self.failures}
         return Outcomes(
             self.requests - before.requests,
             self.aborts - before.aborts,
-            {kind: count - before.failures.get(kind, 0) for kind, count in self.failures.items()},
+            {kind: count - before.failures.get(kind, 0) for kind, count in failures.items()},
             tuple(now - then for now, then in zip(self.slow, before.slow, strict=True)),
         )
 

@@ -10,7 +10,7 @@ from tests.admin.instance import Instance
 
 @pytest.fixture
 def observer(instance: Instance) -> Observer:
-    return Observer(instance.stats.books, lambda: instance.gateway.snapshot.balancer, lambda: instance.now)
+    return Observer(instance.stats.books, lambda: instance.now)
 
 
 def counts(observed: Observed) -> dict[float, tuple[int, int]]:

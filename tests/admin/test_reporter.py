@@ -139,7 +139,7 @@ def test_the_pilot_reads_what_an_instance_reports(
     reporting: Make, keys: KeyClient, url: str, instance: Instance
 ) -> None:
     instance.apply().serve("canary", 200, 503)
-    observer = Observer(instance.stats.books, lambda: instance.gateway.snapshot.balancer)
+    observer = Observer(instance.stats.books)
     reporting(lambda: instance_report(instance.live, "http://127.0.0.1:8081", observer), lambda: url)
     (found,) = wait_until(lambda: instances(keys, "shop"))
     assert (found.etag, found.revision, found.rejected) == ("3-abc", 3, None)

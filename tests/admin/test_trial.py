@@ -99,7 +99,7 @@ def test_what_cannot_be_learnt_stays_as_it_was(
 
 
 def test_slow_is_what_exceeds_the_bar_from_then_on(keys: KeyClient, instance: Instance) -> None:
-    observer = Observer(instance.stats.books, lambda: instance.gateway.snapshot.balancer)
+    observer = Observer(instance.stats.books)
     instance.apply().serve("canary", 200, seconds=0.31)
     begin(keys)
     TrialNews(KEY, observer.heed).ask(keys)

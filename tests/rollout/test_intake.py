@@ -8,7 +8,7 @@ import pytest
 from app.rollout.buckets import BUCKETS, SLICE_BYTES
 from app.rollout.evidence import Bad
 from app.rollout.intake import Arrivals, Intake
-from app.rollout.observed import FAILURES, KINDS, Observed, Recent, Stratum, Visitors
+from app.rollout.observed import FAILURES, KINDS, Observed, Outcomes, Recent, Stratum, Visitors
 from tests.rollout.reports import observed, outcomes
 
 HALF = BUCKETS // 2
@@ -63,6 +63,15 @@ def test_a_ratio_that_began_anew_is_skipped_once() -> None:
     intake.take({"a": growing(10)})
     assert requests(intake.take({"a": growing(4)})) == []
     assert requests(intake.take({"a": growing(6)})) == [2]
+
+
+@pytest.mark.parametrize(
+    "canary", [outcomes(50), outcomes(50, 9, slow=(0, 0, 0, 1)), outcomes(50, 9, slow=(1, 1, 1, 0))]
+)
+def test_also_when_it_has_had_more_requests_already(canary: Outcomes) -> None:
+    intake = Intake()
+    intake.take({"a": observed(0.1, outcomes(90), outcomes(10, 1, slow=(1, 1, 1, 1)))})
+    assert requests(intake.take({"a": observed(0.1, outcomes(99), canary)})) == []
 
 
 def test_of_a_visitor_at_two_instances_one_event_counts() -> None:
