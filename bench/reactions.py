@@ -60,12 +60,14 @@ class Case:
 FAILS = ("--fail", "0.2")
 SLOW = ("--slower", "2")
 STUCK = "canary twice as slow, visitors stick"
+WELL = "canary as good as stable, visitors stick"
 CASES = (
     Case("failing", "canary fails 20 %", "rolled_back", 5, 0, FAILS),
     Case("unshielded", "canary fails 20 %, shield off", "rolled_back", 5, None, FAILS, {"shield": "off"}),
     Case("slow", "canary twice as slow", "rolled_back", 30, 0, SLOW, delay=DELAY),
     Case("slow-sticky", STUCK, "rolled_back", 30, 0, SLOW, STICKY, delay=DELAY, pages=PAGES),
     Case("healthy", "canary as good as stable", "done", None, 0, plan=WHOLE_WAY, delay=DELAY),
+    Case("healthy-sticky", WELL, "done", None, 0, (), STICKY, WHOLE_WAY, delay=DELAY, pages=2),
 )  # fmt: skip
 
 

@@ -71,6 +71,17 @@ def test_a_plan_says_itself_what_is_slow(tmp_path):
     assert slow["over"] >= 3
 
 
+def test_a_canary_that_is_slow_for_visitors_who_stick_is_rolled_back(tmp_path):
+    sticky, twice = {"sticky_sessions": True}, ("--slower", "2")
+    with (
+        piloted(tmp_path, *twice, config=sticky) as (stack, pilot),
+        Load(stack.address, path="/?delay=20ms", clients=8, pause=0.01),
+    ):
+        pilot.begin(PLAN | {"hold": "60s"})
+        wait_until(lambda: pilot.rollout()["state"] == "rolled_back", 30, what="rolled back", pause=0.05)
+        assert "slow more often" in pilot.rollout()["log"][-2]["reason"]
+
+
 def test_commands_drive_it(tmp_path):
     with piloted(tmp_path) as (_stack, pilot):
         wait_until(lambda: pilot.state()["pilot"]["leads"], what="the lead")
