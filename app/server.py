@@ -19,6 +19,7 @@ from app.access_log import AccessLog
 from app.admin.instance import instance_report
 from app.admin.live import Live
 from app.admin.observer import Observer
+from app.admin.report import Observation
 from app.admin.report_files import ReportFiles
 from app.admin.reporter import LIMIT as REPORT_LIMIT
 from app.admin.reporter import Reporter
@@ -178,9 +179,9 @@ class Service:
         self.tls = _certificate(settings)
         self.access_log = AccessLog(settings.access_log) if settings.access_log else None
         self._files = ReportFiles(settings.state_dir, os.getppid(), os.getpid()) if worker else None
-        self._live = Live(self.gateway, self.fleet.loads, self.refresher.state)
-        self.admin = self._admin() if settings.admin_port else None
         self.observer = Observer(self.stats.books)
+        self._live = Live(self.gateway, self.fleet.loads, self.refresher.state, self._observe)
+        self.admin = self._admin() if settings.admin_port else None
         self.reporter = Reporter(
             lambda: instance_report(self._live, settings.admin_url, self.observer),
             f"{settings.service}/instances/",
@@ -237,6 +238,9 @@ class Service:
     def _admin(self) -> Admin:
         settings, live = self.settings, self._live
         return Admin(settings.admin_host, settings.admin_port, live, self._files, shared=settings.reuse_port)
+
+    def _observe(self) -> dict[str, Observation]:
+        return {self.reporter.id: self.observer.observation()}
 
     def _apply(self, config: Config, _document: Document) -> None:
         snapshot = self.fleet.snapshot(config, self.gateway.snapshot)

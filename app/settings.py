@@ -38,6 +38,9 @@ class Settings:
     pilot_token: str | None = None
     pilot_names: str = ""
     webhook_secret: str | None = None
+    prometheus_url: str | None = None
+    prometheus_labels: str = ""
+    prometheus_token: str | None = None
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):

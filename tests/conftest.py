@@ -8,7 +8,7 @@ from zlib import crc32  # noqa: E402
 
 import pytest  # noqa: E402
 
-from tests.support import browser, etcd  # noqa: E402
+from tests.support import browser, etcd, prometheus  # noqa: E402
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +29,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Lest nobody misses the tests that did not run."""
     for installed, name, packages in (
         (etcd.INSTALLED, "etcd", "etcd-server"),
+        (prometheus.INSTALLED, "Prometheus", "prometheus"),
         (browser.INSTALLED, "Chromium", "chromium chromium-driver"),
     ):
         if not installed:

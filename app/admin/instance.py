@@ -34,7 +34,7 @@ class InstanceReport(TypedDict):
 
 def instance_report(live: Live, admin: str | None, observer: Observer) -> InstanceReport:
     """As of now. `observed`: see rollout.report."""
-    state = live.state()
+    state, figures = live.state(), live.report()
     rejected, applied_at = state.rejected, state.applied_at
     return {
         "serin": __version__,
@@ -43,5 +43,8 @@ def instance_report(live: Live, admin: str | None, observer: Observer) -> Instan
         "rejected": {"etag": rejected.etag, "faults": dict(rejected.faults)} if rejected else None,
         "applied": None if applied_at is None else round(live.now() - applied_at, 3),
         "observed": report.dump(observer.observed()),
-        **live.report(),
+        "since": figures["since"],
+        "counters": figures["counters"],
+        "gauges": figures["gauges"],
+        "workers": figures["workers"],
     }

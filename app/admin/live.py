@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from app.admin.report import Counters, Gauges, Report, ServerGauges, VersionCounters, Worker
+from app.admin.report import Counters, Gauges, Observation, Report, ServerGauges, VersionCounters, Worker
 from app.balance.server import Load
 from app.balance.standing import WHOLE
 from app.config.model import Config
@@ -17,19 +17,22 @@ from app.proxy.stats import VersionStats
 
 
 class Live:
-    """`loads` is by URL, `state` what is known of the config; both are asked anew each time."""
+    """`loads` is by URL, `state` what is known of the config, `observe` gives the observations by this process's id;
+    all are asked anew each time."""
 
     def __init__(
         self,
         gateway: Gateway,
         loads: Mapping[str, Load],
         state: Callable[[], RefreshState],
+        observe: Callable[[], dict[str, Observation]] = dict,
         *,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._gateway = gateway
         self._loads = loads
         self.state = state
+        self._observe = observe
         self.now = wall_clock
         self._since = wall_clock()
 
@@ -43,6 +46,7 @@ class Live:
         state = self.state()
         return {
             "since": self._since,
+            "observations": self._observe(),
             "counters": self._counters(state),
             "gauges": self._gauges(),
             "workers": [self._worker(state)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -16,9 +16,10 @@ from prometheus_client.registry import Collector
 
 from app import __version__
 from app.admin.live import View
-from app.admin.report import VersionCounters
+from app.admin.report import Observation, VersionCounters
 from app.admin.status import by_class, servers
 from app.proxy.stats import BOUNDS
+from app.rollout.observed import BARS
 
 Samples = Iterable[tuple[tuple[str, ...], float]]
 
@@ -74,6 +75,33 @@ def _one(read: Callable[[View], float]) -> Callable[[View], Samples]:
     return lambda view: [((), read(view))]
 
 
+def _observations(read: Callable[[Observation], float]) -> Callable[[View], Samples]:
+    """A sample for each process."""
+    return lambda view: [((id_,), read(each)) for id_, each in view.report["observations"].items()]
+
+
+def _observed(
+    read: Callable[[dict[str, Any], str], Mapping[tuple[str, ...], int]],
+) -> Callable[[View], Samples]:
+    """Samples by process, ratio and version, and maybe one thing more; `read` gets the stratum and the version."""
+    return lambda view: [
+        ((id_, str(stratum["ratio"]), version, *more), count)
+        for id_, each in view.report["observations"].items()
+        for stratum in each["strata"]
+        for version in ("stable", "canary")
+        for more, count in read(stratum, version).items()
+    ]
+
+
+def _observed_failures(stratum: dict[str, Any], version: str) -> Mapping[tuple[str, ...], int]:
+    """One kind is always there: whoever reads none knows that figures are missing."""
+    return {(reason,): count for reason, count in ({"5xx": 0} | stratum[version]["failures"]).items()}
+
+
+def _observed_slow(stratum: dict[str, Any], version: str) -> Mapping[tuple[str, ...], int]:
+    return {(bar,): count for bar, count in zip(BARS, stratum[version]["slow"], strict=True)}
+
+
 def _config_info(view: View) -> Samples:
     return [((view.state.etag or "", view.state.source or "none", view.config.style), 1)]
 
@@ -96,6 +124,7 @@ def _head_seconds(view: View) -> HistogramMetricFamily:
 
 _COUNTER, _GAUGE = CounterMetricFamily, GaugeMetricFamily
 _SERVER = ("version", "server")
+_OBSERVED = ("id", "ratio", "version")
 
 FAMILIES = (
     Family(_GAUGE, "serin_build_info", "The Serin that runs.", ("serin",), lambda _: [((__version__,), 1)]),
@@ -219,5 +248,54 @@ FAMILIES = (
         "Configs put in force, counted in each worker.",
         (),
         _one(lambda view: view.report["counters"]["config_changes"]),
+    ),
+    Family(
+        _GAUGE,
+        "serin_observed_at_seconds",
+        "When a process made its figures for the verdict, in seconds since the epoch.",
+        ("id",),
+        _observations(lambda each: each["at"]),
+    ),
+    Family(
+        _GAUGE,
+        "serin_observed_sticky",
+        "1 where visitors stick: the verdict then needs to know more than is here.",
+        ("id",),
+        _observations(lambda each: int(each["sticky"])),
+    ),
+    Family(
+        _COUNTER,
+        "serin_observed_requests",
+        "Requests that count for the verdict, by the ratio that sent them.",
+        _OBSERVED,
+        _observed(lambda stratum, version: {(): stratum[version]["requests"]}),
+    ),
+    Family(
+        _COUNTER,
+        "serin_observed_aborts",
+        "Of those that the ratio sent, the ones whose client left.",
+        _OBSERVED,
+        _observed(lambda stratum, version: {(): stratum[version]["aborts"]}),
+    ),
+    Family(
+        _COUNTER,
+        "serin_observed_diverted",
+        "Requests that came while a version was out, by where they went: the ratio did not decide on them.",
+        _OBSERVED,
+        _observed(lambda stratum, version: {(): stratum["diverted"][version]}),
+    ),
+    Family(
+        _COUNTER,
+        "serin_observed_failures",
+        "Of the requests that count, those that failed.",
+        (*_OBSERVED, "reason"),
+        _observed(_observed_failures),
+    ),
+    Family(
+        _COUNTER,
+        "serin_observed_slow",
+        "Of the requests that count, successes whose head took longer than a bar.",
+        (*_OBSERVED, "bar"),
+        _observed(_observed_slow),
     ),
 )

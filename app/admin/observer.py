@@ -8,7 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from app.admin.report import Observation
 from app.proxy.stats import BOUNDS, OURS, Book, Books, VersionStats
+from app.rollout import report
 from app.rollout.bars import LEAST, PERIOD, bars
 from app.rollout.observed import Diverted, Observed, Outcomes, Stratum
 from app.rollout.scale import Scale
@@ -17,9 +19,15 @@ from app.rollout.scale import Scale
 class Observer:
     """`books` has the live figures. `look` once a second."""
 
-    def __init__(self, books: Books, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        books: Books,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         self._books = books
         self._clock = clock
+        self._wall_clock = wall_clock
         self._set_at = clock()
         self._trial: tuple[str, int] | None = None
 
@@ -47,7 +55,15 @@ class Observer:
         self.look()
         crowd = self._books.crowd
         visitors = None if crowd is None else crowd.report()
-        return Observed(tuple(map(_stratum, self._books.present)), visitors)
+        return Observed(self._strata(), visitors)
+
+    def observation(self) -> Observation:
+        """What of it /metrics tells, for which there is no need to `look`: all but who the visitors are."""
+        strata = report.dump(Observed(self._strata()))["strata"]
+        return {"at": self._wall_clock(), "sticky": self._books.crowd is not None, "strata": strata}
+
+    def _strata(self) -> tuple[Stratum, ...]:
+        return tuple(map(_stratum, self._books.present))
 
 
 def _stratum(book: Book) -> Stratum:

@@ -79,10 +79,22 @@ class Worker(TypedDict):
     draining: bool
 
 
+class Observation(TypedDict):
+    """What a process observes for the verdict: `strata` as in rollout.report, `sticky`: whether its visitors stick.
+
+    `at`: when that was, by its own clock, in seconds since the epoch.
+    """
+
+    at: float
+    sticky: bool
+    strata: list[dict[str, Any]]
+
+
 class Report(TypedDict):
-    """`since`: start of the first process, in seconds since the epoch."""
+    """`since`: start of the first process, in seconds since the epoch. `observations`: of the living, by their id."""
 
     since: float
+    observations: dict[str, Observation]
     counters: Counters
     gauges: Gauges
     workers: list[Worker]
@@ -98,7 +110,7 @@ def merge(reports: Iterable[Report]) -> Report:
 
 def departed(report: Report) -> Report:
     """What stays of a process that has gone."""
-    return {**report, "gauges": NO_GAUGES, "workers": []}
+    return {**report, "observations": {}, "gauges": NO_GAUGES, "workers": []}
 
 
 def unready(workers: Sequence[Worker]) -> str | None:
@@ -113,6 +125,7 @@ def unready(workers: Sequence[Worker]) -> str | None:
 def _both(one: Report, other: Report) -> Report:
     return {
         "since": min(one["since"], other["since"]),
+        "observations": one["observations"] | other["observations"],
         "counters": _sum(one["counters"], other["counters"]),
         "gauges": _sum(one["gauges"], other["gauges"]),
         "workers": sorted(

@@ -23,7 +23,7 @@ from app.admin.process import born, children
 from app.admin.report import Report, departed, merge
 
 # To be raised whenever Report changes: workers of two releases may serve side by side while one takes over.
-FORMAT = 2
+FORMAT = 3
 _NAME = re.compile(r"([0-9]+)-([0-9]+)")
 
 

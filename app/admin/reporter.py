@@ -58,7 +58,8 @@ class Reporter:
         self._ask = ask
         self._period = period
         self._rng = rng or random.Random()  # noqa: S311  # spreads load, hides nothing
-        self.key = f"{prefix}{_host()}-{pid}-{self._rng.getrandbits(32):08x}"
+        self.id = f"{_host()}-{pid}-{self._rng.getrandbits(32):08x}"
+        self.key = prefix + self.id
         self._sooner = Event()
         self._stopped = False
         self._client: KeyClient | None = None

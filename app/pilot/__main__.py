@@ -20,7 +20,9 @@ from app.config.keys import KeyClient  # noqa: E402
 from app.log import configure  # noqa: E402
 from app.pilot.api import Api  # noqa: E402
 from app.pilot.guard import is_loopback  # noqa: E402
+from app.pilot.numbers import Numbers, Reports  # noqa: E402
 from app.pilot.pilot import Pilot  # noqa: E402
+from app.pilot.prometheus import Prometheus  # noqa: E402
 from app.pilot.webhooks import Webhooks  # noqa: E402
 from app.settings import BadSetting, Settings  # noqa: E402
 
@@ -41,14 +43,27 @@ def main() -> int:
         keys = KeyClient(
             settings.config_server, settings.config_token, new_session=trusting(settings.config_ca)
         )
+        numbers = _numbers(settings)
     except ValueError as error:
         log.error("%s", error)
         return 2
-    pilot = Pilot(keys, settings.config_key, Webhooks(settings.webhook_secret))
+    pilot = Pilot(keys, settings.config_key, Webhooks(settings.webhook_secret), numbers=numbers)
     stopped = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         gevent.signal_handler(number, stopped.set)
     return _serve(settings, pilot, stopped)
+
+
+def _numbers(settings: Settings) -> Numbers:
+    """What the verdict is to go by."""
+    if settings.prometheus_url is None:
+        return Reports()
+    new_session = trusting(settings.config_ca)
+    labels, token = settings.prometheus_labels, settings.prometheus_token
+    try:
+        return Prometheus(settings.prometheus_url, labels, token, new_session=new_session)
+    except ValueError as error:
+        raise BadSetting(f"PROMETHEUS_URL: {error}") from None
 
 
 def _serve(settings: Settings, pilot: Pilot, stopped: Event) -> int:

@@ -1,10 +1,10 @@
-"""Where the verdict's numbers come from. So far: what the instances report themselves."""
+"""Where the verdict's numbers come from: here, what the instances report themselves; or `prometheus`."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.errors import InvalidState
 from app.pilot.instances import Instance
@@ -14,6 +14,13 @@ from app.rollout.observed import Observed
 log = logging.getLogger(__name__)
 
 
+class Reading(NamedTuple):
+    """The newest of each instance, by its id. `lacking`: what is not there though it should be; None: nothing."""
+
+    observed: Mapping[str, Observed]
+    lacking: str | None = None
+
+
 class Numbers(Protocol):
     """`start` and `stop` rule whatever keeps them fresh."""
 
@@ -21,8 +28,8 @@ class Numbers(Protocol):
 
     def stop(self) -> None: ...
 
-    def read(self, instances: Iterable[Instance]) -> Mapping[str, Observed]:
-        """The newest of each instance, by an id that is nobody else's, and does not wait for it.
+    def read(self, instances: Iterable[Instance]) -> Reading:
+        """What there is of these; does not wait for it.
 
         Raises NumbersAway when there are none to judge by.
         """
@@ -37,11 +44,12 @@ class Reports:
     def stop(self) -> None:
         """Nor to stop."""
 
-    def read(self, instances: Iterable[Instance]) -> Mapping[str, Observed]:
+    def read(self, instances: Iterable[Instance]) -> Reading:
+        """Who reports nothing for the verdict is left out."""
         found = {}
         for instance in instances:
             try:
                 found[instance.id] = report.load(instance.report["observed"])
             except (InvalidState, LookupError):
                 log.warning("instance %s reports nothing for the verdict", instance.id)
-        return found
+        return Reading(found)

@@ -166,12 +166,12 @@ class Pilot:
     def _judge(self, rollout: Rollout, seconds: float) -> None:
         view, judge = self.view, self._evidence.judge_of(rollout)
         try:
-            judge.look(self._numbers.read(view.instances), seconds, counting=rollout.counting)
+            observed, view.blind = self._numbers.read(view.instances)
+            judge.look(observed, seconds, counting=rollout.counting)
         except NumbersAway as fault:
             view.blind = str(fault)
-            view.verdict = judge.verdict().held(view.blind)
-        else:
-            view.blind, view.verdict = None, judge.verdict()
+        verdict = judge.verdict()
+        view.verdict = verdict if view.blind is None else verdict.held(view.blind)
 
     def _decide(
         self, stored: Stored, rollout: Rollout, command: Command | None = None, who: str = ""

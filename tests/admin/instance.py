@@ -13,6 +13,7 @@ from werkzeug.test import Client, TestResponse
 from app.admin.app import AdminApp
 from app.admin.figures import Alone, Figures
 from app.admin.live import Live
+from app.admin.observer import Observer
 from app.balance.balancer import Balancer
 from app.balance.server import Load
 from app.clock import Clock
@@ -33,6 +34,7 @@ DOCUMENT: dict[str, Any] = {
 NOTHING = RefreshState(None, None, None, "http://127.0.0.1:7001", None, None, None, False, None, 0, None)
 IN_FORCE = replace(NOTHING, etag="3-abc", revision=3, source="config_server", age=0.5, changes=2)
 NOW = 1_800_000_000.0
+ID = "here-7-0000abcd"
 
 
 class Instance:
@@ -46,7 +48,14 @@ class Instance:
         first = Snapshot(nothing, Balancer(nothing, self._load, random.Random(1)))
         self.gateway = Gateway(Clock(), self.stats, first)
         self.now = started
-        self.live = Live(self.gateway, self.loads, lambda: self.state, wall_clock=lambda: self.now)
+        self.observer = Observer(self.stats.books, lambda: self.now, lambda: self.now)
+        self.live = Live(
+            self.gateway,
+            self.loads,
+            lambda: self.state,
+            lambda: {ID: self.observer.observation()},
+            wall_clock=lambda: self.now,
+        )
         self.client = self.served_with(Alone(self.live.report))
 
     def served_with(self, figures: Figures) -> Client:

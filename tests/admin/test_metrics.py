@@ -7,7 +7,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 
 from app.config.current import Rejected
 from app.proxy.stats import BOUNDS
-from tests.admin.instance import CANARY, IN_FORCE, NOW, STABLE, Instance
+from tests.admin.instance import CANARY, ID, IN_FORCE, NOW, STABLE, Instance
 
 
 @pytest.fixture
@@ -97,6 +97,20 @@ def test_there_is_no_age_before_the_config_server_has_answered(instance: Instanc
     metrics = instance.apply(state=replace(IN_FORCE, age=None, etag=None, source="file")).metrics()
     assert ("serin_config_age_seconds",) not in metrics
     assert metrics["serin_config_info", "", "file", "ratio"] == 1
+
+
+def test_what_counts_for_the_verdict_is_told_by_process_and_ratio(busy: Instance) -> None:
+    metrics = busy.metrics()
+    assert metrics["serin_observed_at_seconds", ID] == NOW
+    assert metrics["serin_observed_sticky", ID] == 0
+    assert metrics["serin_observed_requests_total", ID, "0.25", "stable"] == 3
+    assert metrics["serin_observed_failures_total", ID, "0.25", "5xx", "canary"] == 1
+    assert metrics["serin_observed_failures_total", ID, "0.25", "5xx", "stable"] == 0
+    assert metrics["serin_observed_slow_total", "p99", ID, "0.25", "stable"] == 0
+
+
+def test_metrics_tell_where_visitors_stick(instance: Instance) -> None:
+    assert instance.apply({"sticky_sessions": True}).metrics()["serin_observed_sticky", ID] == 1
 
 
 def test_prometheus_gets_openmetrics_if_it_asks_for_it(busy: Instance) -> None:

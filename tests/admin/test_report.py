@@ -24,6 +24,7 @@ workers = st.fixed_dictionaries({"pid": st.integers(1, 2**22), "since": counts})
 reports = st.fixed_dictionaries(
     {
         "since": st.floats(0, 2e9),
+        "observations": st.just({}),
         "counters": st.fixed_dictionaries(
             {
                 "versions": st.fixed_dictionaries({"stable": versions, "canary": versions}),
@@ -108,6 +109,14 @@ def test_figures_are_added_where_both_have_them_and_kept_where_one_has() -> None
     assert sum(total["counters"]["versions"]["canary"]["buckets"]) == 1
     assert total["counters"]["servers"][STABLE]["requests"] == 3
     assert len(total["workers"]) == 2
+
+
+def test_observations_are_those_of_the_living() -> None:
+    seen = {"at": NOW, "sticky": False, "strata": []}
+    one: Report = {**Instance().live.report(), "observations": {"a": seen}}
+    other: Report = {**Instance().live.report(), "observations": {"b": seen}}
+    assert merge([one, other])["observations"].keys() == {"a", "b"}
+    assert merge([one, departed(other)])["observations"].keys() == {"a"}
 
 
 def test_a_service_is_as_old_as_its_first_process() -> None:

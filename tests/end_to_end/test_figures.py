@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,6 +13,8 @@ from tests.support.processes import fetch, wait_until
 from tests.support.stack import FRONTS, WORKERS, Stack
 
 pytestmark = pytest.mark.end_to_end
+
+OBSERVED = "serin_observed_requests_total"
 
 
 @pytest.mark.parametrize("front", FRONTS)
@@ -23,6 +26,8 @@ def test_the_figures_are_the_services(front, tmp_path):
         assert load.result.failures == []
         wait_until(lambda: answered(stack.status()) == expected, what=f"{expected} in /status")
         wait_until(lambda: responses(stack) == expected, what=f"{expected} in /metrics")
+        wait_until(lambda: observed(stack) == expected, what=f"{expected} for the verdict")
+        assert len({sample.labels["id"] for sample in samples(stack, OBSERVED)}) == WORKERS[front]
         workers = stack.status()["workers"]
         assert len({worker["pid"] for worker in workers}) == WORKERS[front]
         assert len({worker["etag"] for worker in workers}) == 1
@@ -33,13 +38,23 @@ def answered(status):
 
 
 def responses(stack):
-    families = text_string_to_metric_families(fetch("GET", f"{stack.admin_url}/metrics").text)
-    samples = [sample for family in families for sample in family.samples]
     return {
         sample.labels["version"]: sample.value
-        for sample in samples
-        if sample.name == "serin_responses_total" and sample.labels["class"] == "2xx"
+        for sample in samples(stack, "serin_responses_total")
+        if sample.labels["class"] == "2xx"
     }
+
+
+def observed(stack):
+    total = Counter()
+    for sample in samples(stack, OBSERVED):
+        total[sample.labels["version"]] += sample.value
+    return total
+
+
+def samples(stack, name):
+    families = text_string_to_metric_families(fetch("GET", f"{stack.admin_url}/metrics").text)
+    return [sample for family in families for sample in family.samples if sample.name == name]
 
 
 def test_a_recycled_worker_takes_nothing_back(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,8 @@ from requests.adapters import HTTPAdapter
 
 from app.config.keys import KeyClient
 from app.errors import ConfigMissing, ConfigServerError
+from app.pilot.instances import Instance
+from app.pilot.numbers import Numbers, Reading, Reports
 from app.pilot.pilot import Pilot
 from app.pilot.state import state
 from app.pilot.webhooks import Webhooks
@@ -74,11 +76,11 @@ class Service:
     stable: int = 0
     canary: int = 0
 
-    def new_pilot(self) -> Pilot:
+    def new_pilot(self, numbers: Numbers | None = None) -> Pilot:
         """One that finds nobody leading."""
         self.line = Line()
         keys = KeyClient(self.url, new_session=self.line.session)
-        return Pilot(keys, "shop/config", Webhooks(None, pause=0.01), clock=lambda: self.now)
+        return Pilot(keys, "shop/config", Webhooks(None, pause=0.01), numbers=numbers, clock=lambda: self.now)
 
     def tell(self, stable: int | None = None, canary: int | None = None) -> None:
         """So many more requests to each version; unless told, a hundred at the share of the document."""
@@ -106,6 +108,15 @@ class Service:
             pilot.look()
 
 
+class Gappy(Reports):
+    """What instances report, and `lacking`."""
+
+    lacking: str | None = None
+
+    def read(self, instances: Iterable[Instance]) -> Reading:
+        return super().read(instances)._replace(lacking=self.lacking)
+
+
 @pytest.fixture
 def service(url: str, keys: KeyClient) -> Service:
     put(keys, "shop/config", DOCUMENT)
@@ -113,9 +124,9 @@ def service(url: str, keys: KeyClient) -> Service:
 
 
 @contextmanager
-def leading(service: Service, plan: Plan = PLAN) -> Iterator[Pilot]:
+def leading(service: Service, plan: Plan = PLAN, numbers: Numbers | None = None) -> Iterator[Pilot]:
     """A pilot whose rollout is in its first step, with its share in force."""
-    pilot = service.new_pilot()
+    pilot = service.new_pilot(numbers)
     try:
         service.tell(0, 0)
         pilot.look()
@@ -256,3 +267,19 @@ def finish(service: Service, moment: int, after: bool) -> None:
         ("done", 1),
     ]
     pilot.stop()
+
+
+def test_a_step_waits_for_whose_numbers_are_lacking_and_judges_by_the_others(service: Service) -> None:
+    numbers = Gappy()
+    with leading(service, numbers=numbers) as pilot:
+        numbers.lacking = "nothing is known of b"
+        for _ in range(15):
+            service.tell()
+            service.look(pilot)
+        assert service.document()["ratio"] == 0.1
+        assert state(pilot)["rollout"]["waits_for"] == {"what": "numbers", "why": "nothing is known of b"}
+        assert pilot.view.verdict is not None
+        assert pilot.view.verdict.canary.requests > 100
+        numbers.lacking = None
+        service.look(pilot, 12)
+        assert service.document()["ratio"] == 0.5
