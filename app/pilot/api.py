@@ -24,9 +24,9 @@ from app.pilot import documents
 from app.pilot.answers import Body, as_json, problem
 from app.pilot.guard import guard
 from app.pilot.pilot import Pilot
-from app.pilot.state import state
+from app.pilot.state import shown, state
 from app.pilot.static import page
-from app.rollout import journal, plan_schema
+from app.rollout import plan_schema
 from app.rollout.situation import Command
 
 if TYPE_CHECKING:
@@ -118,12 +118,12 @@ class Api:
     def begin(self, request: Body) -> Response:
         """Start a rollout with a plan; without a body, with the default one."""
         plan = plan_schema.parse(request.json() or b"{}")
-        return as_json(journal.dump(self._pilot.begin(plan, request.author)), 201)
+        return as_json(shown(self._pilot.begin(plan, request.author)), 201)
 
     def command(self, request: Body) -> Response:
         """One of Command, named by the path."""
         command = Command(request.path.removeprefix("/"))
-        return as_json(journal.dump(self._pilot.command(command, request.author)))
+        return as_json(shown(self._pilot.command(command, request.author)))
 
     def put_config(self, request: Body) -> Response:
         """See documents."""

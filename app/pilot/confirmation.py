@@ -5,6 +5,7 @@ from __future__ import annotations
 import gevent
 from gevent import Greenlet
 
+from app.pilot.webhook_events import question
 from app.pilot.webhooks import Webhooks
 from app.rollout.state import Entry, Rollout
 
@@ -35,8 +36,7 @@ class Confirmation:
             self._asked.kill(block=False)
 
     def _put(self, rollout: Rollout) -> None:
-        event = {"ask": "confirm", "rollout": rollout.id, "step": rollout.step, "ratio": rollout.ratio}
-        if self._webhooks.confirmed(rollout.plan.confirm, event):
+        if self._webhooks.confirmed(rollout.plan.confirm, question(rollout)):
             self._given = _moment(rollout)
 
 

@@ -29,6 +29,7 @@ from app.pilot.numbers import Numbers, Reports
 from app.pilot.records import Records
 from app.pilot.trail import Trail
 from app.pilot.view import View
+from app.pilot.webhook_events import transitions
 from app.pilot.webhooks import Webhooks
 from app.rollout import journal
 from app.rollout.controller import advance
@@ -230,18 +231,8 @@ class Pilot:
         )
 
     def _announce(self, before: Rollout, after: Rollout) -> None:
-        for entry in after.log:
-            if entry in before.log:
-                continue
-            log.info("rollout %s is %s: %s", after.id, entry.state, entry.reason)
-            event = {
-                "rollout": after.id,
-                "state": entry.state.value,
-                "step": entry.step,
-                "ratio": after.ratio,
-                "reason": entry.reason,
-                "at": entry.at,
-            }
+        for event in transitions(before, after):
+            log.info("rollout %s is %s: %s", after.id, event["state"], event["reason"])
             self._webhooks.tell(after.plan.webhooks, event)
 
     def _lead(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from app.admin.redact import shown_config
+from app.admin.redact import HIDDEN, shown_config
 from app.admin.status import QUANTILES
 from app.config.schema import load
 from app.histogram import quantile
@@ -21,6 +21,7 @@ from app.proxy.stats import BOUNDS
 from app.rollout import journal
 from app.rollout.controller import commands
 from app.rollout.situation import awaited
+from app.rollout.state import Rollout
 
 
 def state(pilot: Pilot) -> dict[str, Any]:
@@ -96,11 +97,17 @@ def _servers(found: tuple[Instance, ...]) -> dict[str, dict[str, int]]:
     return urls
 
 
+def shown(rollout: Rollout) -> dict[str, Any]:
+    """All of it but where its webhooks go: many of their addresses are secrets in themselves."""
+    told = journal.dump(rollout)
+    return told | {name: [HIDDEN] * len(told[name]) for name in ("webhooks", "confirm")}
+
+
 def _rollout(view: View) -> dict[str, Any] | None:
     rollout = view.shown
     if rollout is None:
         return None
-    told = journal.dump(rollout) | {
+    told = shown(rollout) | {
         "ratio": rollout.ratio,
         "commands": [command.value for command in commands(rollout)] if view.away is None else [],
     }

@@ -24,7 +24,7 @@ def test_a_bad_canary_is_found_by_its_figures_and_without_them_a_step_holds(tmp_
         by_prometheus = {"PROMETHEUS_URL": source.url, "PROMETHEUS_LABELS": 'job="serin"'}
         with Pilot(stack, env=by_prometheus) as pilot, Load(stack.address, clients=8, pause=0.01):
             pilot.begin(PLAN)
-            # Prometheus takes its time until it scrapes at all.
+            # A Prometheus that starts scrapes nothing for some seconds.
             wait_until(lambda: why_without(pilot) == NONE_YET, what="held")
             wait_until(lambda: pilot.rollout()["state"] == "rolled_back", 30, what="rolled back", pause=0.05)
             assert "fails more often" in pilot.rollout()["log"][-2]["reason"]

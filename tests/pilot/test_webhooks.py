@@ -4,8 +4,10 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
+import pytest
 from gevent.pywsgi import WSGIServer
 from werkzeug.wrappers import Request, Response
 
@@ -33,14 +35,40 @@ def hook(*statuses: int) -> Iterator[tuple[str, list[Request]]]:
 
 
 def test_what_is_told_is_signed_and_told_again_until_it_is_taken() -> None:
-    hooks = Webhooks("secret", pause=0.01)
+    hooks = Webhooks("secret", pause=0.01, clock=count(1.0).__next__)
     with hook(500, 204) as (url, got):
         hooks.tell([url], {"state": "running"})
         wait_until(lambda: len(got) == 2)
         expected = hmac.new(b"secret", got[1].get_data(), hashlib.sha256).hexdigest()
         assert got[1].headers[SIGNATURE] == f"sha256={expected}"
-        assert got[1].get_json() == {"state": "running"}
+        first, second = (each.get_json() for each in got)
+        assert second == first | {"state": "running", "sent": 2.0}
+        assert first["sent"] == 1.0
     hooks.stop()
+
+
+def test_each_event_has_an_id_of_its_own_which_all_receivers_get() -> None:
+    hooks = Webhooks(None)
+    with hook(204) as (one, got), hook(204) as (other, more):
+        for _ in range(2):
+            hooks.tell([one, other], {})
+        wait_until(lambda: len(got) == len(more) == 2)
+    ids = {each.get_json()["event"] for each in got}
+    assert len(ids) == 2
+    assert {each.get_json()["event"] for each in more} == ids
+    hooks.stop()
+
+
+@pytest.mark.parametrize("place", ["", "/hook?token=hidden"])
+@pytest.mark.parametrize("host", ["127.0.0.1:1", f"{'a' * 64}.invalid", "a..b", "[::1]:1"])
+def test_who_cannot_be_reached_has_not_confirmed_and_is_not_named(
+    host: str, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    hooks = Webhooks("secret", pause=0.0)
+    assert not hooks.confirmed([f"http://{host}{place}"], {})
+    hooks.tell([f"http://{host}{place}"], {"state": "done"})
+    wait_until(lambda: caplog.messages)
+    assert caplog.messages == ["webhook 1 did not take done"]
 
 
 def test_all_must_confirm() -> None:
