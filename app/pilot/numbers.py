@@ -14,6 +14,10 @@ from app.rollout.observed import Observed
 log = logging.getLogger(__name__)
 
 
+# A rollout's id, and which canary of it is tried.
+Trial = tuple[str, int]
+
+
 class Reading(NamedTuple):
     """The newest of each instance, by its id. `lacking`: what is not there though it should be; None: nothing."""
 
@@ -28,8 +32,8 @@ class Numbers(Protocol):
 
     def stop(self) -> None: ...
 
-    def read(self, instances: Iterable[Instance]) -> Reading:
-        """What there is of these; does not wait for it.
+    def read(self, instances: Iterable[Instance], trial: Trial) -> Reading:
+        """What there is of these; does not wait for it. Nothing is older than the trial, but for a second or two.
 
         Raises NumbersAway when there are none to judge by.
         """
@@ -44,7 +48,7 @@ class Reports:
     def stop(self) -> None:
         """Nor to stop."""
 
-    def read(self, instances: Iterable[Instance]) -> Reading:
+    def read(self, instances: Iterable[Instance], trial: Trial) -> Reading:
         """Who reports nothing for the verdict is left out."""
         found = {}
         for instance in instances:

@@ -167,7 +167,7 @@ class Pilot:
     def _judge(self, rollout: Rollout, seconds: float) -> None:
         view, judge = self.view, self._evidence.judge_of(rollout)
         try:
-            observed, view.blind = self._numbers.read(view.instances)
+            observed, view.blind = self._numbers.read(view.instances, (rollout.id, rollout.trial))
             judge.look(observed, seconds, counting=rollout.counting)
         except NumbersAway as fault:
             view.blind = str(fault)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
+from math import inf
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from requests import Session
 from app.config.calls import Caller
 from app.errors import ConfigServerError, InvalidState, NumbersAway
 from app.pilot.instances import Instance
-from app.pilot.numbers import Reading
+from app.pilot.numbers import Reading, Trial
 from app.pilot.series import PREFIX, Figures, read
 
 log = logging.getLogger(__name__)
@@ -32,10 +33,11 @@ _LIMIT = 3.0
 _LARGEST = 32 * 1024 * 1024
 # Whoever has not been heard of for so many times the patience is forgotten.
 _MEMORY = 10
+_LONG_AGO = -inf
 
 
 class _Known(NamedTuple):
-    """`since`: when they were new, by our clock."""
+    """`since`: when they were new, by our clock; _LONG_AGO until they have been seen to change, for who knows."""
 
     figures: Figures
     since: float
@@ -68,6 +70,8 @@ class Prometheus:
         self._patience = patience
         self._clock = clock
         self._known: dict[str, _Known] = {}
+        self._trial: Trial | None = None
+        self._begun = 0.0
         self._trouble: str | None = "Prometheus has not answered yet"
         self._stopped = Event()
         self._greenlet: Greenlet[[], None] | None = None
@@ -83,20 +87,17 @@ class Prometheus:
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
 
-    def read(self, instances: Iterable[Instance]) -> Reading:
+    def read(self, instances: Iterable[Instance], trial: Trial) -> Reading:
         """As of the last answer. Those that drain are not waited for."""
-        if self._trouble is not None:
-            raise NumbersAway(self._trouble)
+        if trial != self._trial:
+            self._trial, self._begun = trial, self._clock()
         living = tuple(instances)
-        known = {each.id: self._known[each.id].figures for each in living if each.id in self._known}
-        if not known:
-            raise NumbersAway("Prometheus has no figures of any instance: it must scrape their admin ports")
-        if any(figures.sticky for figures in known.values()):
-            raise NumbersAway(
-                "visitors stick, and Prometheus cannot tell them apart: do without PROMETHEUS_URL"
-            )
-        late = [each.name for each in living if not each.draining and not self._fresh(each.id)]
-        return Reading({name: figures.observed for name, figures in known.items()}, _lacking(late))
+        known = self._known_of(living)
+        # What another canary did at the same ratio must not be held against this one.
+        ours = {name: each for name, each in known.items() if each.since >= self._begun}
+        fresh = {name for name, each in ours.items() if self._clock() - each.since < self._patience}
+        late = [each.name for each in living if not each.draining and each.id not in fresh]
+        return Reading({name: each.figures.observed for name, each in ours.items()}, _lacking(late))
 
     def ask(self) -> None:
         """Once. What goes wrong is told to whoever reads."""
@@ -107,6 +108,19 @@ class Prometheus:
         else:
             self._note(None)
             self._take(found)
+
+    def _known_of(self, instances: Iterable[Instance]) -> dict[str, _Known]:
+        """By id. Raises NumbersAway."""
+        if self._trouble is not None:
+            raise NumbersAway(self._trouble)
+        known = {each.id: self._known[each.id] for each in instances if each.id in self._known}
+        if not known:
+            raise NumbersAway("Prometheus has no figures of any instance: it must scrape their admin ports")
+        if any(each.figures.sticky for each in known.values()):
+            raise NumbersAway(
+                "visitors stick, and Prometheus cannot tell them apart: leave PROMETHEUS_URL out"
+            )
+        return known
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -129,14 +143,16 @@ class Prometheus:
         now = self._clock()
         for identity, figures in found.items():
             known = self._known.get(identity)
-            if known is None or known.figures.at < figures.at:
+            if known is None:
+                self._known[identity] = _Known(figures, _LONG_AGO)
+            elif known.figures.at < figures.at:
                 self._known[identity] = _Known(figures, now)
         oldest = now - _MEMORY * self._patience
-        self._known = {identity: known for identity, known in self._known.items() if known.since > oldest}
-
-    def _fresh(self, identity: str) -> bool:
-        known = self._known.get(identity)
-        return known is not None and self._clock() - known.since < self._patience
+        self._known = {
+            identity: known
+            for identity, known in self._known.items()
+            if identity in found or known.since > oldest
+        }
 
     def _note(self, trouble: str | None) -> None:
         if trouble is not None and trouble != self._trouble:

@@ -16,7 +16,7 @@ from requests.adapters import HTTPAdapter
 from app.config.keys import KeyClient
 from app.errors import ConfigMissing, ConfigServerError
 from app.pilot.instances import Instance
-from app.pilot.numbers import Numbers, Reading, Reports
+from app.pilot.numbers import Numbers, Reading, Reports, Trial
 from app.pilot.pilot import Pilot
 from app.pilot.state import state
 from app.pilot.webhooks import Webhooks
@@ -113,8 +113,8 @@ class Gappy(Reports):
 
     lacking: str | None = None
 
-    def read(self, instances: Iterable[Instance]) -> Reading:
-        return super().read(instances)._replace(lacking=self.lacking)
+    def read(self, instances: Iterable[Instance], trial: Trial) -> Reading:
+        return super().read(instances, trial)._replace(lacking=self.lacking)
 
 
 @pytest.fixture
