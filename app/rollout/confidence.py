@@ -62,7 +62,7 @@ class Likelihood:
 
     def after(self, events: Iterable[Bad]) -> Likelihood:
         """With these events, without what is not comparable."""
-        return sum((_of(each) for each in events if each.comparable), start=self)
+        return sum((_of(each) for each in map(_among_those_left, events) if each.comparable), start=self)
 
     def interval(self, alpha: float) -> Interval:
         """θ at a confidence of 1 − `alpha`, by the method of mixtures (Robbins 1970).
@@ -95,6 +95,11 @@ class Likelihood:
             return _THETAS[min(at, len(rises) - 1)]
         before, after = rises[at - 1], rises[at]
         return exp(_POINTS[at - 1] + (_POINTS[at] - _POINTS[at - 1]) * before / (before - after))
+
+
+def _among_those_left(bad: Bad) -> Bad:
+    """Whoever is gone must not make a bad canary look better the longer it is there."""
+    return bad if bad.at_risk is None else Bad(bad.at_risk, bad.canary, bad.stable)
 
 
 def _of(bad: Bad) -> Likelihood:

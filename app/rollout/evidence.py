@@ -18,11 +18,15 @@ LEAST_CHANCE = 0.001
 
 
 class Bad(NamedTuple):
-    """Bad events of requests that were sent to the canary with the same probability `w`, by version."""
+    """Bad events of requests that were sent to the canary with the same probability `w`, by version.
+
+    `at_risk`: where they are first events of visitors, the canary's part of those who might have had theirs.
+    """
 
     w: float
     canary: float
     stable: float
+    at_risk: float | None = None
 
     @property
     def total(self) -> float:
@@ -42,6 +46,16 @@ class Hypothesis:
     null: float
     alternatives: tuple[float, ...]
     weights: tuple[float, ...]
+
+    def chance(self, bad: Bad) -> float:
+        """The probability with which such an event is the canary's if both versions are alike.
+
+        Of visitors that is `w` for as long as none of them is gone, whoever else comes; and `at_risk` if nobody
+        comes or leaves. Bets that are on the canary gain the less the greater it is, the others the smaller it is.
+        """
+        if bad.at_risk is None:
+            return bad.w
+        return max(bad.w, bad.at_risk) if self.alternatives[0] > self.null else min(bad.w, bad.at_risk)
 
 
 def accuse(tolerance: float, factors: dict[float, float]) -> Hypothesis:
@@ -73,12 +87,13 @@ def gains(hypothesis: Hypothesis, events: Iterable[Bad]) -> tuple[float, ...]:
     """
     comparable = [each for each in events if each.comparable]
     canary = sum(each.canary for each in comparable)
-    level = _level(hypothesis.null, comparable)
+    chances = [(each.total, hypothesis.chance(each)) for each in comparable]
+    level = _level(hypothesis.null, chances)
     return tuple(
-        canary * log(theta / hypothesis.null) - _level(theta, comparable) + level
+        canary * log(theta / hypothesis.null) - _level(theta, chances) + level
         for theta in hypothesis.alternatives
     )
 
 
-def _level(theta: float, events: list[Bad]) -> float:
-    return sum(each.total * log1p((theta - 1) * each.w) for each in events)
+def _level(theta: float, chances: list[tuple[float, float]]) -> float:
+    return sum(total * log1p((theta - 1) * w) for total, w in chances)

@@ -2,7 +2,10 @@
 
 Failures of one visitor are no independent draws: a test of single requests takes one unlucky visitor for many.
 Among first events, the probability that the next is a canary's follows from who is left: the risk set of the
-logrank test (Mantel 1966; anytime-valid in ter Schure, Pérez-Ortiz, Ly and Grünwald 2024).
+logrank test (Mantel 1966; anytime-valid in ter Schure, Pérez-Ortiz, Ly and Grünwald 2024). That is so where all who
+are left may still be hit. Where visitors come and go, most of a risk set has gone, and its chance surplus of one
+version stays: a healthy canary would be taken for a bad one too often. Hence the ratio, which drew each visitor by
+himself, is told beside it (see evidence).
 """
 
 from __future__ import annotations
@@ -53,7 +56,7 @@ def _at_one_ratio(ratio: float, buckets: list[int], seen: Buckets, hit: Buckets)
         size = max(1, min(canary, stable) // _FINENESS)
         chunk, buckets = buckets[:size], buckets[size:]
         canaries_hit = sum(bucket < end for bucket in chunk)
-        yield Bad(canary / (canary + stable), canaries_hit, len(chunk) - canaries_hit)
+        yield Bad(ratio, canaries_hit, len(chunk) - canaries_hit, canary / (canary + stable))
         canary, stable = canary - canaries_hit, stable - (len(chunk) - canaries_hit)
         for bucket in chunk:
             hit.add(bucket)

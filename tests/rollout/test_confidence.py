@@ -13,7 +13,7 @@ from app.rollout.wealth import log_mean
 from tests.rollout.exact import chance, paths
 
 EVENTS = st.lists(
-    st.builds(Bad, st.floats(0.001, 0.999), st.integers(0, 500), st.integers(0, 500)), max_size=5
+    st.builds(Bad, st.floats(0.001, 0.999), st.integers(0, 500), st.integers(0, 500), st.none()), max_size=5
 )
 
 

@@ -50,6 +50,21 @@ def test_the_bet_on_the_truth_grows_fastest(theta: float) -> None:
     assert hypothesis.alternatives[growth.index(max(growth))] == theta
 
 
+@pytest.mark.parametrize("who", [CANARY, STABLE])
+@pytest.mark.parametrize("hypothesis", [accuse(1.5, FAILURE_FACTORS), acquit(2.0, MARGIN_FACTORS)])
+@given(w=st.sampled_from(SHARES), at_risk=st.sampled_from(SHARES))
+def test_of_visitors_each_bet_gains_the_least_that_it_may(hypothesis, who, w: float, at_risk: float) -> None:
+    either = zip(*(gains(hypothesis, [Bad(each, *who)]) for each in (w, at_risk)), strict=True)
+    assert gains(hypothesis, [Bad(w, *who, at_risk)]) == tuple(map(min, either))
+
+
+@pytest.mark.parametrize("at_risk", [0.0, 1.0])
+@pytest.mark.parametrize("hypothesis", [accuse(1.0, FAILURE_FACTORS), acquit(2.0, MARGIN_FACTORS)])
+def test_a_visitor_counts_though_none_of_the_other_version_are_left(hypothesis, at_risk: float) -> None:
+    won, lost = (gains(hypothesis, [Bad(0.5, *who, at_risk)]) for who in (CANARY, STABLE))
+    assert max(*won, *lost) > 0 or min(*won, *lost) < 0
+
+
 def test_a_gain_is_the_logarithm_of_the_likelihood_ratio() -> None:
     hypothesis = accuse(1.5, {2: 1.0})
     odds = [chance(theta, 0.2) for theta in (3.0, 1.5)]
@@ -58,7 +73,8 @@ def test_a_gain_is_the_logarithm_of_the_likelihood_ratio() -> None:
 
 
 EVENTS = st.lists(
-    st.builds(Bad, st.floats(0.001, 0.999), st.integers(0, 10**6), st.integers(0, 10**6)), max_size=9
+    st.builds(Bad, st.floats(0.001, 0.999), st.integers(0, 10**6), st.integers(0, 10**6), st.none()),
+    max_size=9,
 )
 
 

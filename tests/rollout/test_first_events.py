@@ -16,26 +16,26 @@ HALF = BUCKETS // 2
 def test_a_bucket_counts_once() -> None:
     seen, hit = of({1, 2, HALF, HALF + 1}), Buckets()
     recent = [Recent(0.5, (1, 1, HALF)), Recent(0.5, (1,))]
-    assert first_events(recent, seen, hit) == [Bad(0.5, 1, 0), Bad(1 / 3, 0, 1)]
+    assert first_events(recent, seen, hit) == [Bad(0.5, 1, 0, 0.5), Bad(0.5, 0, 1, 1 / 3)]
     assert first_events(recent, seen, hit) == []
 
 
 def test_the_version_follows_from_the_ratio_in_force() -> None:
     seen = of({1, BUCKETS // 4})
-    assert first_events([Recent(0.5, (BUCKETS // 4,))], seen, Buckets()) == [Bad(1.0, 1, 0)]
-    assert first_events([Recent(0.1, (BUCKETS // 4,))], seen, Buckets()) == [Bad(0.5, 0, 1)]
+    assert first_events([Recent(0.5, (BUCKETS // 4,))], seen, Buckets()) == [Bad(0.5, 1, 0, 1.0)]
+    assert first_events([Recent(0.1, (BUCKETS // 4,))], seen, Buckets()) == [Bad(0.1, 0, 1, 0.5)]
 
 
 def test_who_has_had_one_is_at_risk_no_more() -> None:
     seen = of({*range(10), *range(HALF, HALF + 30)})
     hit = of({0, 1, 2, 3, 4})
     (event,) = first_events([Recent(0.5, (HALF,))], seen, hit)
-    assert event == Bad(5 / 35, 0, 1)
+    assert event == Bad(0.5, 0, 1, 5 / 35)
 
 
 def test_a_bucket_hit_before_its_slice_has_come_was_at_risk() -> None:
     (event,) = first_events([Recent(0.5, (7,))], of({HALF}), Buckets())
-    assert event == Bad(0.5, 1, 0)
+    assert event == Bad(0.5, 1, 0, 0.5)
 
 
 def test_many_at_once_are_taken_in_parts() -> None:
@@ -43,8 +43,8 @@ def test_many_at_once_are_taken_in_parts() -> None:
     events = first_events([Recent(0.5, tuple(range(500)))], seen, Buckets())
     assert sum(event.canary for event in events) == 500
     assert len(events) < 100
-    assert events[0].w == 0.5
-    assert events[-1].w == pytest.approx(1 / 3, abs=0.01)
+    assert events[0].at_risk == 0.5
+    assert events[-1].at_risk == pytest.approx(1 / 3, abs=0.01)
 
 
 @pytest.mark.parametrize(("canary", "stable"), [(2, 8), (5, 5)])

@@ -86,8 +86,8 @@ def test_whom_something_befell_before_is_not_at_risk() -> None:
     intake = Intake()
     intake.take({"a": sticky(1, HALF + 1)})
     assert intake.take({"a": sticky(1, 2, HALF, HALF + 1)}).firsts[FAILURES] == [
-        Bad(0.5, 1, 0),
-        Bad(0.0, 0, 1),
+        Bad(0.5, 1, 0, 0.5),
+        Bad(0.5, 0, 1, 0.0),
     ]
 
 
@@ -115,7 +115,7 @@ def test_it_goes_on_after_a_restart() -> None:
     assert again == intake.take(reports)
     assert requests(again) == [30]
     assert again.visitors == 3
-    assert again.firsts[FAILURES] == [Bad(0.0, 0, 1)]
+    assert again.firsts[FAILURES] == [Bad(0.5, 0, 1, 0.0)]
 
 
 @pytest.mark.parametrize("sticks", [True, False])

@@ -71,6 +71,20 @@ def test_many_visitors_are_many_events() -> None:
     assert verdict.gates[0].comparisons[0].events == 40
 
 
+@pytest.mark.parametrize(("gone", "failures", "wrong"), [(False, 1, ROLLBACK), (True, 2, PASS)])
+def test_who_has_come_and_gone_is_no_evidence(gone: bool, failures: int, wrong: str) -> None:
+    """By chance they were on one version. Of those who come later, the canary's fail once or twice as often."""
+    service = Service(visitors=1000, ratio=0.5)
+    for bucket in service.on(canary=gone):
+        service.request(bucket)
+    service.look(SLICES)
+    for number in range(60):
+        for bucket in (*range(number * failures, (number + 1) * failures), BUCKETS - 1 - number):
+            service.request(bucket, failed=True)
+        service.look()
+    assert service.judge.verdict().outcome != wrong
+
+
 @pytest.mark.parametrize("hit", [0, 12])
 def test_what_is_acceptable_is_of_visitors(hit: int) -> None:
     """The canary has had two hundred visitors at least: if none is hit, that is below 5 %; if twelve are, it is not."""
