@@ -83,7 +83,7 @@ class ForgetfulWatcher(Watcher):
     __slots__ = ()
 
     def wait(self, seconds):
-        self._changed.clear()
+        self._changed = False
         return super().wait(seconds)
 
 
