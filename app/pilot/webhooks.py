@@ -40,11 +40,13 @@ class Webhooks:
         new_session: Callable[[], Session] = Session,
         pause: float = 0.5,
         clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = gevent.sleep,
     ) -> None:
         self._secret = secret
         self._new_session = new_session
         self._pause = pause
         self._clock = clock
+        self._sleep = sleep
         self._telling = Pool(64)
 
     def tell(self, urls: Iterable[str], event: Mapping[str, Any]) -> None:
@@ -71,7 +73,7 @@ class Webhooks:
     def _insist(self, number: int, url: str, event: Mapping[str, Any]) -> None:
         for attempt in range(_TRIES):
             if attempt:
-                gevent.sleep(self._pause * _LONGER ** (attempt - 1))
+                self._sleep(self._pause * _LONGER ** (attempt - 1))
             if self._post(url, event):
                 return
         log.warning("webhook %d did not take %s", number + 1, event.get("state"))

@@ -24,6 +24,7 @@ from app.rollout import report
 from app.rollout.plan import Gates, Plan, Step
 from app.rollout.situation import Command
 from app.rollout.state import State
+from app.rollout.verdict import INCONCLUSIVE
 from tests.rollout.reports import observed, outcomes
 from tests.support.keys import CONFIG, put, reported
 
@@ -280,6 +281,7 @@ def test_a_step_waits_for_whose_numbers_are_lacking_and_judges_by_the_others(ser
         assert state(pilot)["rollout"]["waits_for"] == {"what": "numbers", "why": "nothing is known of b"}
         assert pilot.view.verdict is not None
         assert pilot.view.verdict.canary.requests > 100
+        assert (pilot.view.verdict.outcome, pilot.view.verdict.reason) == (INCONCLUSIVE, numbers.lacking)
         numbers.lacking = None
         service.look(pilot, 12)
         assert service.document()["ratio"] == 0.5

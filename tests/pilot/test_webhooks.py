@@ -47,6 +47,16 @@ def test_what_is_told_is_signed_and_told_again_until_it_is_taken() -> None:
     hooks.stop()
 
 
+def test_it_is_tried_six_times_ever_further_apart(caplog: pytest.LogCaptureFixture) -> None:
+    pauses: list[float] = []
+    hooks = Webhooks(None, sleep=pauses.append)
+    with hook(500) as (url, got):
+        hooks.tell([url], {"state": "done"})
+        wait_until(lambda: caplog.messages)
+    assert (pauses, len(got)) == ([0.5, 2, 8, 32, 128], 6)
+    hooks.stop()
+
+
 def test_each_event_has_an_id_of_its_own_which_all_receivers_get() -> None:
     hooks = Webhooks(None)
     with hook(204) as (one, got), hook(204) as (other, more):
