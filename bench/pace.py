@@ -36,8 +36,8 @@ SIGMA = 0.5
 class Pace(Reporter):
     """`rate` requests a second.
 
-    Its report: `requests`, `failures`, `p50_ms`, `p99_ms`, `worst_ms`, and by X-Version in `versions` the number of
-    answers, when the `first` was due and when the `last` was there, in seconds of the monotonic clock.
+    Its report: `requests`, `failures`, `p50_ms`, `p90_ms`, `p99_ms`, `worst_ms`, and by X-Version in `versions` the
+    number of answers, when the `first` was due and when the `last` was there, in seconds of the monotonic clock.
     """
 
     def __init__(self, address: Address, rate: float, *, pages: int = 0, delay: float = 0.0) -> None:
@@ -96,6 +96,7 @@ class Clients:
             "requests": len(self._seconds),
             "failures": self._failures,
             "p50_ms": times[len(times) // 2] * 1e3,
+            "p90_ms": times[len(times) * 9 // 10] * 1e3,
             "p99_ms": times[len(times) * 99 // 100] * 1e3,
             "worst_ms": times[-1] * 1e3,
             "versions": {name: asdict(answers) for name, answers in self._versions.items()},

@@ -16,8 +16,6 @@ monkey.patch_all()
 import argparse  # noqa: E402
 import statistics  # noqa: E402
 import sys  # noqa: E402
-import tempfile  # noqa: E402
-from collections.abc import Callable  # noqa: E402
 from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 
@@ -28,14 +26,13 @@ from bench.findings import Finding, table  # noqa: E402
 from bench.leaders import TAKEOVER, away, killed, takeovers  # noqa: E402
 from bench.reactions import CASES, tried  # noqa: E402
 from bench.results import machine  # noqa: E402
+from bench.trials import Trial, chosen, tried_out  # noqa: E402
 
 # So many rollouts go at once, each with its part of the kills.
 ROLLOUTS = 3
 
 # These do little else.
 WAITING = ("killed", "leaders", "away")
-
-Trial = Callable[[Path], Finding]
 
 
 def kills(number: int, folder: Path) -> Finding:
@@ -86,16 +83,6 @@ def trials(asked: argparse.Namespace) -> dict[str, Trial]:
     }
 
 
-def tried_out(name: str, trial: Trial) -> Finding:
-    """In a folder of its own; a trial that cannot be made is a finding as well."""
-    print(name, file=sys.stderr)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return trial(Path(folder))
-        except (AssertionError, OSError) as error:
-            return Finding(name, "–", str(error).splitlines()[0], holds=False)
-
-
 def run(these: dict[str, Trial]) -> list[Finding]:
     """What is found of each: of the canaries alone on the machine, of the others at the same time."""
     findings = [tried_out(name, trial) for name, trial in these.items() if name not in WAITING]
@@ -114,14 +101,6 @@ def flags(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--only", default="", help="names of lines, separated by commas; all without it")
     return parser.parse_args(argv)
-
-
-def chosen(names: str, known: dict[str, Trial]) -> dict[str, Trial]:
-    """Those with these names, all when there are none. Raises SystemExit for a name that none has."""
-    wanted = {name.strip() for name in names.split(",") if name.strip()}
-    if strange := wanted - set(known):
-        raise SystemExit(f"{', '.join(sorted(strange))}: none of {', '.join(known)}")
-    return {name: trial for name, trial in known.items() if not wanted or name in wanted}
 
 
 def main(argv: list[str] | None = None) -> int:

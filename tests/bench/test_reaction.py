@@ -10,8 +10,9 @@ import pytest
 from bench.course import Course, Version, interleaved
 from bench.findings import COLUMNS, Finding, table
 from bench.pace import Pace, Requests
-from bench.reaction import chosen, flags, trials
+from bench.reaction import flags, trials
 from bench.reactions import CASES, Case, Sample, finding, tried
+from bench.trials import chosen
 from tests.support.processes import wait_until
 from tests.support.raw import OK, RecordingServer
 

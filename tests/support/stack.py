@@ -24,8 +24,8 @@ KEY = "canary/config"
 GUNICORN = python("gunicorn", "--worker-class")
 FRONTS: dict[str, list[str]] = {
     "fast_lane": python("app"),
-    "worker": [*GUNICORN, "app.worker.Worker", "--workers", "2", "app.wsgi:application"],
-    "stock": [*GUNICORN, "gevent", "--workers", "2", "app.wsgi:application"],
+    "worker": [*GUNICORN, "app.worker.Worker", "app.wsgi:application"],
+    "stock": [*GUNICORN, "gevent", "app.wsgi:application"],
 }
 WORKERS = {"fast_lane": 1, "worker": 2, "stock": 2}
 
@@ -33,6 +33,7 @@ WORKERS = {"fast_lane": 1, "worker": 2, "stock": 2}
 class Stack:
     """All the processes and how to talk to them: `kv`, `web`, `stable`, `canary` are each a `Process`.
 
+    `workers`: of gunicorn, by default as WORKERS says.
     `config`: fields laid over a plain document of both samples, the first config of the service.
     `env`: added to the proxy's environment. `store`: the config server's, by default SQLite in the folder; `kv_env`:
     added to its environment.
@@ -44,6 +45,7 @@ class Stack:
         folder: Path,
         *,
         front: str = "fast_lane",
+        workers: int | None = None,
         config: Mapping[str, Any] | None = None,
         env: Mapping[str, str] | None = None,
         store: str | None = None,
@@ -58,7 +60,7 @@ class Stack:
         self.kv = self._config_server(store or f"sqlite:///{folder / 'kv.db'}", kv_env or {})
         self.config_file = folder / "canary.json"
         self.config_file.write_text(json.dumps({**self.plain_config(), **(config or {})}))
-        self.web = self.proxy("web", front, self.port, self.admin_port, env)
+        self.web = self.proxy("web", front, self.port, self.admin_port, env, workers=workers)
         self._start = start
         self._operator = Session()
         self._operator.trust_env = False
@@ -187,7 +189,14 @@ class Stack:
         wait_until(lambda: self.version() == version, deadline, what=f"an answer of {version}")
 
     def proxy(
-        self, name: str, front: str, port: int, admin_port: int, env: Mapping[str, str] | None = None
+        self,
+        name: str,
+        front: str,
+        port: int,
+        admin_port: int,
+        env: Mapping[str, str] | None = None,
+        *,
+        workers: int | None = None,
     ) -> Process:
         """One more proxy of the same service, with state and log of its own; not started."""
         environment = {
@@ -201,9 +210,10 @@ class Stack:
             "STATE_DIR": str(self.folder / name),
             **(env or {}),
         }
-        bind = [] if front == "fast_lane" else ["--bind", f"127.0.0.1:{port}"]
-        ready = self._all_ready(f"http://127.0.0.1:{admin_port}", WORKERS[front])
-        return Process([*FRONTS[front], *bind], self._log(name), env=environment, ready=ready)
+        count = workers or WORKERS[front]
+        flags = [] if front == "fast_lane" else ["--bind", f"127.0.0.1:{port}", "--workers", str(count)]
+        ready = self._all_ready(f"http://127.0.0.1:{admin_port}", count)
+        return Process([*FRONTS[front], *flags], self._log(name), env=environment, ready=ready)
 
     @staticmethod
     def _all_ready(admin_url: str, workers: int) -> Callable[[], bool]:
