@@ -135,7 +135,7 @@ class Tries:
         if not rule.allows(errand.request.method, errand.failed, tries):
             return None
         server = self._another(errand, errand.servers[-1].version)
-        return Way(server, "retry", rule.pause(tries, self._rng)) if server else None
+        return Way(server, "retry", rule.pause(errand.failed, tries, self._rng)) if server else None
 
     def _rescue(self, errand: Errand) -> None:
         """What one version has not found is looked for at the other one, which is then remembered."""

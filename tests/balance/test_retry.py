@@ -49,11 +49,12 @@ def test_who_may_have_another_try(
 def test_pauses_grow_and_are_drawn_from_their_whole_length() -> None:
     rule, rng = RetryRule(RetryConfig(backoff=0.1)), random.Random(1)
     for tries, longest in ((1, 0.1), (2, 0.2), (3, 0.4), (9, 1.6)):
-        drawn = [rule.pause(tries, rng) for _ in range(2000)]
+        drawn = [rule.pause(RESET, tries, rng) for _ in range(2000)]
         assert 0 <= min(drawn) < 0.01 * longest
         assert 0.99 * longest < max(drawn) <= longest
         assert abs(sum(drawn) / len(drawn) - longest / 2) < 0.05 * longest
-    assert RetryRule(RetryConfig(backoff=None)).pause(3, rng) == 0.0
+    assert RetryRule(RetryConfig(backoff=None)).pause(RESET, 3, rng) == 0.0
+    assert rule.pause(UNSENT, 3, rng) == 0.0
 
 
 @pytest.mark.parametrize("shield", ["off", "safe", "idempotent"])
@@ -195,6 +196,37 @@ def test_what_was_saved_is_not_spent_at_once() -> None:
     for second in range(1, WINDOW + 1):
         budget.tick(1000 * second)
     assert sum(budget.take(1000 * WINDOW + 500) for _ in range(5000)) == 0.2 * 1500
+
+
+@given(
+    st.integers(50, 1000),
+    st.lists(st.integers(1, 50), min_size=1, max_size=400),
+    st.sampled_from([0, 1, 100]),
+    st.integers(1, 9),
+)
+@settings(deadline=None, max_examples=50)
+def test_what_was_saved_is_lent_and_not_given(
+    rate: int, moments: list[int], failures: int, tenths: int
+) -> None:
+    """Good times, with `failures` in all, end within a second; from then on more than half of all requests fail.
+
+    Up to then a failure after many requests may be one of good times, so that as much is lent anew.
+    """
+    budget, requests = Budget(0.2), 0
+    for second in range(15):
+        requests += rate
+        for _ in range(failures if second == 7 else 0):
+            budget.take(requests)
+        budget.tick(requests)
+    requests += rate * tenths // 10
+    before, taken, due = requests, 0, requests + rate
+    for come in moments:
+        requests += come
+        taken += sum(budget.take(requests) for _ in range(come // 2 + 1))
+        assert taken <= max(FLOOR, 0.2 * 3 * rate, 0.2 * (requests - before))
+        if requests >= due:
+            budget.tick(requests)
+            due += rate
 
 
 def test_a_new_share_holds_at_once() -> None:
